@@ -1,0 +1,99 @@
+"""A course: a folder with `course.yml`, assignments, labs, checks and solutions."""
+
+import re
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from .content import Content, ContentError, read
+from .lab import Lab, Limits, read_lab
+
+COURSE_ID = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]\Z")
+
+DEFAULT_LIMITS = Limits(memory=256 << 20, cpus=1.0, pids=256)
+"""What a machine gets when neither its lab nor its course says otherwise."""
+
+
+class Assignment(Content):
+    """One nbgrader assignment; it may name a lab."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)
+    title: str = ""
+    lab: str | None = None
+    due: datetime | None = None
+
+    @model_validator(mode="after")
+    def _due_is_aware(self) -> Self:
+        if self.due and self.due.tzinfo is None:
+            raise ValueError("due: say the time zone too, as in 2026-12-01T18:00+01:00")
+        return self
+
+
+class Course(Content):
+    """A course as its author wrote it. `folder` is where it lies."""
+
+    id: str
+    folder: Path
+    title: str
+    description: str = ""
+    assignments: tuple[Assignment, ...] = Field(min_length=1)
+    machine: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        if not COURSE_ID.match(self.id):
+            raise ValueError(
+                f"the folder's name '{self.id}' is the course's id: "
+                "2 to 40 lower-case letters, digits and hyphens, beginning with a letter"
+            )
+        names = [a.name for a in self.assignments]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two assignments are called '{name}'")
+        return self
+
+    @cached_property
+    def labs(self) -> dict[str, Lab]:
+        """Every lab that an assignment names, in the order of the assignments. Raises ContentError."""
+        names = dict.fromkeys(a.lab for a in self.assignments if a.lab)
+        return {name: read_lab(self.folder / "labs" / name) for name in names}
+
+    def assignment(self, name: str) -> Assignment:
+        """The assignment called `name`. Raises ContentError."""
+        for assignment in self.assignments:
+            if assignment.name == name:
+                return assignment
+        known = ", ".join(a.name for a in self.assignments)
+        raise ContentError(f"course {self.id} has no assignment '{name}'; it has: {known}")
+
+    def limits(self, lab: str, machine: str) -> Limits:
+        """What `machine` of `lab` may use, with the course's and our own defaults filled in."""
+        said = Limits(**{k: getattr(self.labs[lab].machines[machine], k) for k in Limits.model_fields})
+        return said.over(self.machine).over(DEFAULT_LIMITS)
+
+    def checks(self, assignment: str) -> Path:
+        """The folder of an assignment's check files."""
+        return self.folder / "checks" / assignment
+
+
+def read_course(folder: Path) -> Course:
+    """The course in `folder`, whose name is its id; every lab it names is read too.
+
+    Raises:
+        ContentError: anything that an author has to mend, with file, line and key.
+    """
+    folder = folder.resolve()
+    course = read(folder / "course.yml", Course, id=folder.name, folder=folder)
+    for assignment in course.assignments:
+        if assignment.lab:
+            _ = course.labs[assignment.lab]
+    return course
+
+
+def read_courses(root: Path) -> dict[str, Course]:
+    """Every course in the folder `root`, by id; folders without a `course.yml` are passed over."""
+    found = sorted(p.parent for p in root.glob("*/course.yml"))
+    return {folder.name: read_course(folder) for folder in found}
