@@ -1,0 +1,30 @@
+"""Packages, on the machine `box`."""
+
+import pytest
+
+
+@pytest.mark.task("packages")
+@pytest.mark.hint("`apt-get update` first: a fresh machine does not know yet what there is.")
+def test_tree_is_installed(machine):
+    """The package tree is installed, and the command tree works"""
+    assert machine.package("tree").is_installed, "dpkg knows no installed package tree"
+    shown = machine.run("tree -L 1 /srv")
+    assert shown.rc == 0, f"the command tree answers: {shown.stderr.strip()}"
+
+
+@pytest.mark.task("packages")
+@pytest.mark.hint("`apt-mark` does it, and undoes it.")
+def test_tree_is_held(machine):
+    """An upgrade will leave tree at the version it has"""
+    held = machine.run("apt-mark showhold").stdout.split()
+    assert "tree" in held, f"apt-mark showhold lists: {', '.join(held) or 'nothing'}"
+
+
+@pytest.mark.task("packages")
+@pytest.mark.hint("`dpkg -S` searches the packages for a file.")
+def test_owner_of_ss(machine):
+    """owner.txt names the package that /usr/bin/ss came with"""
+    file = machine.file("/root/answers/owner.txt")
+    assert file.is_file, "there is no file /root/answers/owner.txt"
+    said = file.content_string.strip()
+    assert said == "iproute2", f"owner.txt says {said[:60]!r}"

@@ -1,0 +1,4 @@
+#!/bin/bash
+set -euo pipefail
+groupadd editors
+useradd --create-home --shell /bin/bash --groups editors ada

@@ -1,0 +1,7 @@
+#!/bin/bash
+set -euo pipefail
+mkdir -p /root/answers
+cd /var/log/shop
+awk '$9 == 500' access.log | wc -l > /root/answers/errors.txt
+cut -d' ' -f1 access.log | sort | uniq -c | sort -rn | awk 'NR == 1 {print $2}' > /root/answers/client.txt
+awk '$9 == 404 {print $7}' access.log | sort | uniq -c | sort -rn | awk 'NR == 1 {print $2}' > /root/answers/missing.txt
