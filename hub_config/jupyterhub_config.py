@@ -30,7 +30,6 @@ c.JupyterHub.db_url = f"sqlite:///{hub_state / 'jupyterhub.sqlite'}"
 c.JupyterHub.cookie_secret = derive(room.secret, "cookie")
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cleanup_proxy = False
-c.JupyterHub.trusted_downstream_ips = ["127.0.0.1", gateway]
 
 # The proxy: configurable-http-proxy, a process of its own
 c.ConfigurableHTTPProxy.should_start = False
@@ -60,7 +59,15 @@ c.JupyterHub.load_roles = [
     {"name": "service", "scopes": ["list:users", "read:users", "read:groups"], "services": [auth.SERVICE]},
     {
         "name": "operator",
-        "scopes": ["admin:users", "admin:servers", "tokens", "list:services", "read:hub", "read:metrics", "proxy"],
+        "scopes": [
+            "admin:users",
+            "admin:servers",
+            "tokens",
+            "list:services",
+            "read:hub",
+            "read:metrics",
+            "proxy",
+        ],
         "services": ["operator"],
     },
 ]

@@ -6,12 +6,11 @@ from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.auth import Authenticator
+from machineroom_spawners.course import COURSE_ID
 from sqlalchemy.orm import object_session
 from tornado import web
 from tornado.web import RequestHandler
 from traitlets import Bool, Instance, Integer, Set, Unicode, default
-
-from machineroom_spawners.course import COURSE_ID
 
 from . import accounts
 from .accounts import Account, Role
@@ -132,8 +131,12 @@ class PasswordAuthenticator(Authenticator):
 
     username_pattern = Unicode(accounts.NAME_PATTERN, config=True, help="What user names look like.")
     manage_groups = Bool(True, config=True, help="Groups follow the enrolments.")
-    allow_all = Bool(True, config=True, help="Whom `authenticate` lets through is allowed: it knows the accounts.")
-    auth_refresh_age = Integer(60, config=True, help="Seconds until a change of somebody's account takes effect.")
+    allow_all = Bool(
+        True, config=True, help="Whom `authenticate` lets through is allowed: it knows the accounts."
+    )
+    auth_refresh_age = Integer(
+        60, config=True, help="Seconds until a change of somebody's account takes effect."
+    )
     refresh_pre_spawn = Bool(True, config=True, help="Look at the account again before a server starts.")
 
     @default("allowed_users")
@@ -174,7 +177,11 @@ class PasswordAuthenticator(Authenticator):
         )
         return _model(account)
 
-    async def refresh_user(self, user: Any, handler: RequestHandler | None = None) -> bool | dict[str, Any]:
+    async def refresh_user(
+        self,
+        user: Any,
+        handler: RequestHandler | None = None,  # noqa: ARG002
+    ) -> bool | dict[str, Any]:
         """Follow the account: groups as enrolled, and out with those who may not log in any more."""
         account = await self._in_thread(accounts.get, self.room, user.name)
         return _model(account) if account is not None and account.active else False
@@ -184,7 +191,7 @@ class PasswordAuthenticator(Authenticator):
         super().add_user(user)
         account = accounts.get(self.room, user.name)
         orm_user = getattr(user, "orm_user", user)
-        session = object_session(orm_user)
+        session: Any = object_session(orm_user)
         orm_user.groups = [_group(session, name) for name in (groups(account) if account else [])]
         session.commit()
 
@@ -193,13 +200,21 @@ class PasswordAuthenticator(Authenticator):
         if known == name.encode() and known:
             # the value holds the time at which it was made: one browser's counter each
             return {f"browser {handler.get_cookie(self.COOKIE)}": self.FROM_BROWSER}
-        peer = handler.request.connection.context.address[0]  # type: ignore[union-attr]
-        address = handler.request.remote_ip if peer in self.proxies else peer
+        address = self._address(handler)
         return {
             f"pair {address} {name}": self.FROM_PAIR,
             f"address {address}": self.FROM_ADDRESS,
             f"name {name}": self.FOR_NAME,
         }
+
+    def _address(self, handler: RequestHandler) -> str:
+        """Where the request really comes from; `remote_ip` would believe anybody's X-Real-Ip."""
+        address = str(handler.request.connection.context.address[0])  # type: ignore[union-attr]
+        for hop in reversed(handler.request.headers.get("X-Forwarded-For", "").split(",")):
+            if address not in self.proxies or not hop.strip():
+                break
+            address = hop.strip()
+        return address
 
     async def _in_thread(self, function: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)

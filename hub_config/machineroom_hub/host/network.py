@@ -6,7 +6,6 @@ from pathlib import Path
 import docker
 from docker.errors import APIError
 from docker.types import IPAMConfig, IPAMPool
-
 from machineroom_spawners import names
 
 from ..room import Room
