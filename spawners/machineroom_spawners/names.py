@@ -43,5 +43,19 @@ def bridge_prefix(room: str, kind: str) -> str:
     return {"hub": "mh", "student": "ms"}[kind] + room[:6]
 
 
+def machine(room: str, owner: str, course: str, lab: str, name: str) -> str:
+    """What a student's machine is called at its infrastructure.
+
+    The parts are joined by dots, which none of them holds: hyphens would make lab `b-c` of
+    course `a` and lab `c` of course `a-b` the same.
+    """
+    return f"mr-{room}-m-{slug(owner)}.{course}.{lab}.{name}"
+
+
+def network(room: str, owner: str, *place: str) -> str:
+    """A student's own network; `place` is course, lab and network where a lab names its networks."""
+    return ".".join([f"mr-{room}-net-{slug(owner)}", *place])
+
+
 def _digest(text: str, length: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -1,0 +1,600 @@
+"""The Docker driver: a machine is a container with an init, on its student's own network."""
+
+import ipaddress
+import os
+import socket
+import time
+from abc import ABCMeta
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException
+from requests.exceptions import RequestException
+from traitlets import Any as AnyTrait
+from traitlets import Float, MetaHasTraits, Unicode, default
+from traitlets.config import Configurable
+
+from ..spec import MachineRef, MachineSpec
+from . import objects
+from .base import Driver, Machine, MachineError, NoSuchMachine, Progress, Snapshot, State, silent
+from .objects import LABEL
+from .session import DockerConsole, DockerSession
+
+_making: set[str] = set()
+_making_lock = Lock()
+
+
+class _Meta(ABCMeta, MetaHasTraits):
+    """A class with abstract methods and traits."""
+
+
+class DockerDriver(Driver, Configurable, metaclass=_Meta):
+    """Makes machines on the Docker engine of this host."""
+
+    name = "docker"
+
+    room_id = Unicode(help="The installation's id, six hex digits; it stands in the name of every object.")
+
+    address_pool = Unicode(
+        "10.213.0.0/16",
+        config=True,
+        help="""Where the students' networks take their addresses from: each takes a /28, so a /16
+        is room for 4096 networks. Subnets that this host or its engine already uses are passed over.""",
+    )
+
+    image_prefix = Unicode(
+        "machineroom/",
+        config=True,
+        help="What stands before a lab's name for an image in the engine's: `lab` is `machineroom/lab`.",
+    )
+
+    tools = Unicode(
+        "/usr/local/lib/machineroom/tools",
+        config=True,
+        help="""Folder of the host that is mounted read-only in every machine at `/.machineroom`. It
+        holds a statically linked `busybox`, root's, of mode 0711: sessions and consoles run from it, so
+        that they work on a machine whose own files are gone.""",
+    )
+
+    boot_timeout = Float(
+        45.0,
+        config=True,
+        help="Seconds that a machine which was just started has until its sshd answers.",
+    )
+
+    answer_timeout = Float(
+        3.0,
+        config=True,
+        help="Seconds that a machine which was running already has until its sshd answers.",
+    )
+
+    setup_timeout = Float(
+        300.0,
+        config=True,
+        help="Seconds that a lab's set-up script may take.",
+    )
+
+    client = AnyTrait(help="The `docker.DockerClient` to use; by default what the environment names.")
+
+    @default("client")
+    def _client(self) -> docker.DockerClient:
+        try:
+            return docker.from_env(timeout=120, max_pool_size=32)
+        except DockerException as error:
+            raise MachineError(
+                f"The Docker engine does not answer: {error}. Run ./machineroom doctor."
+            ) from None
+
+    @property
+    def _api(self) -> Any:
+        return self.client.api
+
+    # Listing
+
+    def machines(self, owner: str | None = None, course: str | None = None) -> list[Machine]:
+        """All machines of this installation, or those of one owner or course, by one listing."""
+        wanted = {LABEL + "owner": owner, LABEL + "course": course}
+        found = self._list({key: value for key, value in wanted.items() if value is not None})
+        by_ref: dict[MachineRef, Machine] = {}
+        for summary in found:
+            machine = objects.machine(summary)
+            if machine.ref not in by_ref or machine.state is State.CREATING:
+                by_ref[machine.ref] = machine
+        return [by_ref[ref] for ref in sorted(by_ref)]
+
+    def poll(self, ref: MachineRef) -> Machine | None:
+        """The machine as it is now, or None when it does not exist.
+
+        A machine whose sshd is dead runs, as far as the engine knows: only `ensure` says BROKEN.
+        """
+        ready, making = self._find(ref)
+        found = making or ready
+        return objects.machine(found) if found else None
+
+    # Making
+
+    def ensure(self, spec: MachineSpec, progress: Progress = silent) -> Machine:
+        """Make the machine exist, run and answer to ssh. See `base.Driver.ensure`.
+
+        A machine that exists and does not answer, because its student broke it, is no error: it is
+        given back as BROKEN within `boot_timeout`, so that the notebook comes all the same and
+        the student can look at the machine's console, or reset it.
+        """
+        while True:
+            ready = self._settle(spec.ref, progress)
+            if ready:
+                return self._wake(ready, spec, progress)
+            with suppress(_Taken):
+                return self._make(spec, self._image(spec), None, progress)
+
+    def reset(self, spec: MachineSpec, progress: Progress = silent) -> Machine:
+        """Replace the machine by a clean one. The old one is given up only when the new one is ready."""
+        return self._replace(spec, self._image(spec), progress)
+
+    def restore(self, spec: MachineSpec, name: str, progress: Progress = silent) -> Machine:
+        """Replace the machine by one made from its snapshot `name`."""
+        return self._replace(spec, self._snapshot(spec.ref, name).id, progress, setup=False)
+
+    def _replace(self, spec: MachineSpec, image: str, progress: Progress, setup: bool = True) -> Machine:
+        if not setup:
+            spec = replace(spec, setup=None)
+        while True:
+            old = self._settle(spec.ref, progress)
+            with suppress(_Taken):
+                return self._make(spec, image, old, progress)
+
+    def _settle(self, ref: MachineRef, progress: Progress) -> Mapping[str, Any] | None:
+        """Wait until nobody makes the machine, clear up after who died doing so, and say what is there."""
+        told = False
+        while True:
+            ready, making = self._find(ref)
+            if not making:
+                return ready
+            if not self._is_alive(making):
+                self._remove(making["Id"])
+                continue
+            if not told:
+                progress(5, f"Machine {ref.machine} is being made already")
+                told = True
+            time.sleep(0.2)
+
+    def _make(
+        self, spec: MachineSpec, image: str, old: Mapping[str, Any] | None, progress: Progress
+    ) -> Machine:
+        """A new machine in the place of `old`, or an error and `old` as it was, but stopped."""
+        ref, what = spec.ref, f"Machine {spec.ref.machine}"
+        making = objects.making_name(self.room_id, ref)
+        progress(5, f"{what}: making it from image {spec.image}")
+        with _in_making(making), self._errors(ref, "could not be made"):
+            inspected = self._inspect_image(spec, image)
+            config = objects.container(spec, self.room_id, inspected, spec.image, self.tools, _maker())
+            networks = self.ensure_networks([spec])
+            try:
+                new = self._api.create_container_from_config(config, making)["Id"]
+            except APIError as error:
+                if error.status_code == 409 or _is_missing_network(error):
+                    raise _Taken from None
+                raise
+            try:
+                self._attach(new, spec, networks[1:])
+                self._api.put_archive(new, "/", objects.files(spec))
+                if old:
+                    progress(25, f"{what}: switching the old one off")
+                    self._kill(old["Id"])
+                progress(30, f"{what}: starting")
+                self._api.start(new)
+                self._boot(new, spec, progress)
+                if spec.setup:
+                    self._set_up(new, spec, progress)
+                if old:
+                    self._remove(old["Id"])
+                self._api.rename(new, objects.container_name(self.room_id, ref))
+            except BaseException:
+                self._remove(new)
+                raise
+        progress(100, f"{what} is ready")
+        return self._get(ref)
+
+    def _wake(self, ready: Mapping[str, Any], spec: MachineSpec, progress: Progress) -> Machine:
+        """Let an existing machine run and answer, or say that it is broken."""
+        what, state = f"Machine {spec.ref.machine}", ready["State"]
+        patience = self.boot_timeout
+        problem = ""
+        try:
+            if state == "running":
+                patience = self.answer_timeout
+            elif state == "paused":
+                progress(50, f"{what}: resuming")
+                self._api.unpause(ready["Id"])
+                patience = self.answer_timeout
+            else:
+                progress(30, f"{what}: starting")
+                self._attach(ready["Id"], spec, self.ensure_networks([spec]))
+                self._api.start(ready["Id"])
+            progress(70, f"{what}: waiting for its ssh")
+            if not self._answers(ready["Id"], patience):
+                problem = "its ssh does not answer"
+        except APIError as error:
+            if error.status_code == 404 and "No such container" in str(error.explanation):
+                return self.ensure(spec, progress)
+            problem = _sentence(error)
+        machine = self._get(spec.ref)
+        if not problem:
+            progress(100, f"{what} is ready")
+            return machine
+        progress(100, f"{what} is broken ({problem}): reset it")
+        return replace(machine, state=State.BROKEN)
+
+    def _boot(self, new: str, spec: MachineSpec, progress: Progress) -> None:
+        progress(50, f"Machine {spec.ref.machine}: booting")
+        if not self._answers(new, self.boot_timeout):
+            log = self._api.logs(new, tail=20).decode(errors="replace").strip()
+            raise MachineError(
+                f"{spec.ref}: its sshd did not answer within {self.boot_timeout:g} s after the start. "
+                f"Look at image '{spec.image}'. The machine said: {log or 'nothing'}"
+            )
+
+    def _set_up(self, new: str, spec: MachineSpec, progress: Progress) -> None:
+        progress(70, f"Machine {spec.ref.machine}: setting up")
+        script = objects.SETUP
+        run = f"export DEBIAN_FRONTEND=noninteractive; {script}; set -- $?; rm -f {script}; exit $1"
+        with DockerSession(self._api, lambda: new, str(spec.ref)) as session:
+            result = session.run(run, timeout=self.setup_timeout)
+        if result.rc:
+            end = (
+                f"did not end within {self.setup_timeout:g} s"
+                if result.timed_out
+                else f"ended with {result.rc}"
+            )
+            said = (result.stdout + result.stderr).decode(errors="replace").strip()[-2000:]
+            raise MachineError(f"{spec.ref}: its set-up script {end}; mend it. It said:\n{said}")
+
+    def _answers(self, container: str, patience: float) -> bool:
+        """Whether an sshd answers on the container, waited for as long as it runs."""
+        end = time.monotonic() + patience
+        pause = 0.05
+        while True:
+            inspected = self._api.inspect_container(container)
+            if not inspected["State"]["Running"]:
+                return False
+            ends = inspected["NetworkSettings"]["Networks"].values()
+            address = next((e["IPAddress"] for e in ends if e["IPAddress"]), "")
+            if address and _is_ssh(address, max(0.1, min(2.0, end - time.monotonic()))):
+                return True
+            if time.monotonic() + pause > end:
+                return False
+            time.sleep(pause)
+            pause = min(0.5, pause * 1.5)
+
+    # Switching
+
+    def suspend(self, ref: MachineRef) -> Machine:
+        """Stop the machine using CPU, its processes and memory kept."""
+        machine = self._get(ref)
+        if machine.state is State.STOPPED:
+            raise MachineError(f"{ref} is stopped, there is nothing to suspend. Start it first.")
+        with self._errors(ref, "could not be suspended"):
+            if machine.state is not State.SUSPENDED:
+                self._switch(self._api.pause, machine.id, "already paused")
+        return self._get(ref)
+
+    def resume(self, ref: MachineRef) -> Machine:
+        """Let a suspended machine go on."""
+        machine = self._get(ref)
+        if machine.state is State.STOPPED:
+            raise MachineError(f"{ref} is stopped, not suspended. Start it.")
+        with self._errors(ref, "could not be resumed"):
+            if machine.state is State.SUSPENDED:
+                self._switch(self._api.unpause, machine.id, "not paused")
+        return self._get(ref)
+
+    def stop(self, ref: MachineRef) -> Machine:
+        """Shut the machine down; its disk is kept, and `ensure` starts it again."""
+        machine = self._get(ref)
+        with self._errors(ref, "could not be stopped"):
+            if machine.state is State.SUSPENDED:
+                self._switch(self._api.unpause, machine.id, "not paused")
+            self._api.stop(machine.id, timeout=5)
+        return self._get(ref)
+
+    def delete(self, ref: MachineRef) -> None:
+        """Remove the machine with everything that belongs to it alone; snapshots are kept.
+
+        The networks on which nobody is left go with it.
+        """
+        with self._errors(ref, "could not be deleted"):
+            for found in self._find(ref):
+                if found:
+                    self._remove(found["Id"])
+            self.release_networks(ref.owner)
+
+    # Snapshots
+
+    def snapshot(self, ref: MachineRef, name: str) -> Snapshot:
+        """Save the machine's disk under `name`, in the place of an older snapshot of this name."""
+        machine = self._get(ref)
+        repository, tag = objects.snapshot_tag(self.room_id, ref, name)
+        with self._errors(ref, f"could not be saved as '{name}'"):
+            older = [s.id for s in self.snapshots(ref) if s.name == name]
+            self._api.commit(
+                machine.id, repository=repository, tag=tag, conf={"Labels": {LABEL + "snapshot": name}}
+            )
+            for image in older:
+                self._remove_image(image)
+        return self._snapshot(ref, name)
+
+    def snapshots(self, ref: MachineRef) -> list[Snapshot]:
+        """The machine's snapshots, oldest first."""
+        wanted = objects.label_filter(objects.labels(self.room_id, ref))
+        with self._errors(ref, "has snapshots that could not be listed"):
+            images = self._api.images(filters={"label": [*wanted["label"], LABEL + "snapshot"]})
+        return sorted(map(objects.snapshot, images), key=lambda s: (s.created, s.name))
+
+    def delete_snapshot(self, ref: MachineRef, name: str) -> None:
+        """Forget a snapshot; one that does not exist is no error."""
+        with self._errors(ref, f"has a snapshot '{name}' that could not be deleted"):
+            for snapshot in self.snapshots(ref):
+                if snapshot.name == name:
+                    self._remove_image(snapshot.id)
+
+    def _snapshot(self, ref: MachineRef, name: str) -> Snapshot:
+        found = self.snapshots(ref)
+        for snapshot in found:
+            if snapshot.name == name:
+                return snapshot
+        known = ", ".join(s.name for s in found) or "none"
+        raise MachineError(f"{ref} has no snapshot '{name}'; it has: {known}")
+
+    def _remove_image(self, image: str) -> None:
+        with suppress(docker.errors.ImageNotFound):
+            self._api.remove_image(image, force=True)
+
+    # Reaching in
+
+    def open_session(self, ref: MachineRef) -> DockerSession:
+        """A session in busybox's shell from the host's tools folder; see `session`."""
+        self._running(ref)
+        return DockerSession(self._api, lambda: self._running(ref), str(ref))
+
+    def console(self, ref: MachineRef, rows: int = 24, columns: int = 80) -> DockerConsole:
+        """A raw root terminal: bash, or busybox's shell when bash is gone."""
+        container = self._running(ref)
+        with self._errors(ref, "has no console now"):
+            return DockerConsole(self._api, container, rows, columns)
+
+    def _running(self, ref: MachineRef) -> str:
+        """The id of the machine's running container."""
+        machine = self._get(ref)
+        if machine.state is State.RUNNING:
+            return machine.id
+        todo = {
+            State.CREATING: "is still being made. Wait a moment.",
+            State.SUSPENDED: "is suspended. Resume it first.",
+            State.STOPPED: "is stopped. Start it first.",
+        }.get(machine.state, "is broken. Reset it.")
+        raise MachineError(f"{ref} {todo}")
+
+    # Networks
+
+    def ensure_networks(self, specs: Iterable[MachineSpec]) -> list[str]:
+        """Make all networks that the machines of `specs` are on; their names, each once, in order."""
+        wanted = {
+            objects.network_name(self.room_id, spec.ref, network): spec.ref.owner
+            for spec in specs
+            for network in spec.networks
+        }
+        for name, owner in wanted.items():
+            self._ensure_network(owner, name)
+        return list(wanted)
+
+    def connect(self, container: str, networks: Iterable[str], aliases: Iterable[str] = ()) -> None:
+        """Join a container, such as a workspace, to networks of its owner; on some already is fine."""
+        for network in networks:
+            try:
+                self._api.connect_container_to_network(container, network, aliases=list(aliases))
+            except APIError as error:
+                if "already exists in network" not in str(error.explanation):
+                    raise MachineError(
+                        f"{container} cannot join network {network}: {_sentence(error)}. "
+                        "A student's network holds 13 machines and workspaces."
+                    ) from None
+
+    def release_networks(self, owner: str) -> None:
+        """Remove the networks of `owner` on which no container is left, running or not."""
+        wanted = {LABEL + "room": self.room_id, LABEL + "owner": owner}
+        for network in self._api.networks(filters=objects.label_filter(wanted)):
+            if not self._api.containers(all=True, filters={"network": network["Id"]}):
+                with suppress(APIError):  # somebody has just joined it, or removed it
+                    self._api.remove_network(network["Id"])
+
+    def _ensure_network(self, owner: str, name: str) -> None:
+        for _ in range(50):
+            existing = self._api.networks()
+            if any(network["Name"] == name for network in existing):
+                return
+            taken = [
+                pool["Subnet"]
+                for network in existing
+                for pool in (network["IPAM"]["Config"] or [])
+                if ":" not in pool.get("Subnet", ":")
+            ]
+            subnet = next(objects.free_subnets(self.address_pool, [*taken, *_routes()], name), None)
+            if subnet is None:
+                raise MachineError(
+                    f"No network for {owner}: every /28 of {self.address_pool} is taken. "
+                    "Set c.DockerDriver.address_pool to a larger one."
+                )
+            try:
+                self._api._result(
+                    self._api._post_json(
+                        self._api._url("/networks/create"),
+                        data=objects.network(self.room_id, owner, name, subnet),
+                    ),
+                    True,
+                )
+            except APIError as error:
+                # Somebody else took the subnet, or made this very network (it has the same bridge).
+                if not any(
+                    sign in str(error.explanation) for sign in ("overlap", "same bridge", "already exists")
+                ):
+                    raise MachineError(f"No network for {owner}: {_sentence(error)}") from None
+                time.sleep(0.05)
+            else:
+                return
+        raise MachineError(
+            f"No network for {owner}: the engine refused 50 subnets. Run ./machineroom doctor."
+        )
+
+    def _attach(self, container: str, spec: MachineSpec, networks: Iterable[str]) -> None:
+        self.connect(container, networks, objects.aliases(spec.ref))
+
+    # The engine
+
+    def _list(self, wanted: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        filters = objects.label_filter({LABEL + "room": self.room_id, **wanted})
+        filters["label"].append(LABEL + "machine")
+        with self._errors(None, "could not be listed"):
+            return self._api.containers(all=True, filters=filters)
+
+    def _find(self, ref: MachineRef) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+        """The machine's container, and the one that is being made in its place."""
+        found = self._list(objects.labels(self.room_id, ref))
+        ready = next((s for s in found if not objects.is_making(s)), None)
+        making = next((s for s in found if objects.is_making(s)), None)
+        return ready, making
+
+    def _get(self, ref: MachineRef) -> Machine:
+        machine = self.poll(ref)
+        if machine is None:
+            raise NoSuchMachine(f"{ref} does not exist. Start the lab to make it.")
+        return machine
+
+    def _image(self, spec: MachineSpec) -> str:
+        return self.image_prefix + spec.image
+
+    def _inspect_image(self, spec: MachineSpec, image: str) -> Mapping[str, Any]:
+        try:
+            return self._api.inspect_image(image)
+        except docker.errors.ImageNotFound:
+            raise MachineError(
+                f"{spec.ref}: there is no image '{spec.image}' here. "
+                f"Run ./machineroom image build {spec.image}"
+            ) from None
+
+    def _switch(self, action: Callable[[str], None], container: str, done: str) -> None:
+        """Do what somebody else may have done at the same moment."""
+        try:
+            action(container)
+        except APIError as error:
+            if done not in str(error.explanation):
+                raise
+
+    def _kill(self, container: str) -> None:
+        with suppress(docker.errors.NotFound):
+            self._api.stop(container, timeout=0)
+
+    def _remove(self, container: str) -> None:
+        for _ in range(100):
+            try:
+                self._api.remove_container(container, v=True, force=True)
+            except docker.errors.NotFound:
+                return
+            except APIError as error:
+                if "already in progress" not in str(error.explanation):
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def _is_alive(self, making: Mapping[str, Any]) -> bool:
+        """Whether the thread or process that makes this machine still does."""
+        maker = making["Labels"][LABEL + "maker"]
+        if maker == _maker():
+            with _making_lock:
+                return any(name.lstrip("/") in _making for name in making["Names"])
+        pid, _, started = maker.partition(":")
+        return _started(pid) == started
+
+    @contextmanager
+    def _errors(self, ref: MachineRef | None, failure: str) -> Iterator[None]:
+        """Turn what the engine says into a MachineError about `ref`."""
+        what = str(ref or "The machines")
+        try:
+            yield
+        except APIError as error:
+            raise MachineError(f"{what} {failure}: {_sentence(error)}") from None
+        except RequestException as error:
+            raise MachineError(
+                f"{what} {failure}: the Docker engine does not answer ({error}). Run ./machineroom doctor."
+            ) from None
+
+
+class _Taken(Exception):
+    """Somebody else makes the machine, or its network went away: look again."""
+
+
+@contextmanager
+def _in_making(name: str) -> Iterator[None]:
+    """Say, to the other threads of this process, that a machine is being made."""
+    with _making_lock:
+        if name in _making:
+            raise _Taken
+        _making.add(name)
+    try:
+        yield
+    finally:
+        with _making_lock:
+            _making.discard(name)
+
+
+def _maker() -> str:
+    """This process, told apart from all others of this host that ever had its number."""
+    return f"{os.getpid()}:{_started('self')}"
+
+
+def _started(pid: str) -> str:
+    """When a process of this host began, in ticks since the boot; "" when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _routes() -> list[str]:
+    """The IPv4 networks that this host has a route to, its default route left out."""
+    found = []
+    for line in Path("/proc/net/route").read_text().splitlines()[1:]:
+        fields = line.split()
+        address, mask = (int.from_bytes(bytes.fromhex(fields[i])[::-1], "big") for i in (1, 7))
+        if mask:
+            found.append(str(ipaddress.IPv4Network((address, bin(mask).count("1")))))
+    return found
+
+
+def _is_ssh(address: str, seconds: float) -> bool:
+    try:
+        with socket.create_connection((address, 22), timeout=seconds) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _is_missing_network(error: APIError) -> bool:
+    return error.status_code == 404 and "network" in str(error.explanation)
+
+
+def _sentence(error: APIError) -> str:
+    """What the engine said, with what to do about it where we know."""
+    said = str(error.explanation).strip().rstrip(".")
+    if "nknown runtime" in said or "unknown or invalid runtime" in said:
+        return f"the engine has no OCI runtime '{objects.RUNTIME}' for systemd. Run ./machineroom doctor"
+    if "bind source path does not exist" in said:
+        return f"{said}. Run ./machineroom up, which puts it there"
+    if "no available IPv4 addresses" in said:
+        return f"{said}: a student's network holds 13 machines and workspaces. Delete some"
+    return said

@@ -1,0 +1,378 @@
+"""Sessions and consoles on machines that are containers, through the engine's exec.
+
+A session is one exec that lives on: a loop in the static busybox of the host's tools folder, which
+the student can neither replace nor delete. Commands go in over its stdin, output comes back in the
+engine's multiplexed stream between markers that are new for every command.
+
+The command's own shell, and the tools that read facts (`test`, `cat`, `stat`, `grep`, …), are
+busybox's too, so that a student who swaps `/bin/sh` or `/usr/bin/stat` changes no verdict. Tools that
+busybox lacks come from the machine, and so do those of `FROM_THE_MACHINE`.
+"""
+
+import os
+import re
+import select
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Lock
+from typing import Any, Self
+
+from docker.errors import APIError
+from requests.exceptions import RequestException
+
+from .base import MachineError, Result
+from .objects import TOOLS
+
+BUSYBOX = f"{TOOLS}/busybox"
+
+ENVIRONMENT = (
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME=/root",
+    "USER=root",
+    "LOGNAME=root",
+    "SHELL=/bin/bash",
+    "LANG=C.UTF-8",
+)
+
+FROM_THE_MACHINE = re.compile(
+    r"\b(adduser|addgroup|crontab|date|deluser|delgroup|dpkg|free|halt|hostname|init|ip|last|less|logger|man"
+    r"|mount|passwd|ping|poweroff|ps|reboot|su|sysctl|tar|top|wget|who)\b"
+)
+"""Applets of busybox that differ too much from what a distribution has: the machine's own are taken."""
+
+_LOOP = r"""
+IFS= read -r key
+finish() {  # kills every process of the session $1, which a fork bomb in it may outrun once or twice
+    for round in 1 2 3 4 5; do
+        found=
+        kill -9 "-$1"
+        for stat in /proc/[0-9]*/stat; do
+            read -r line <"$stat" || continue
+            set -- "$1" "${line%% *}" ${line##*) }
+            [ "$6" = "$1" ] && [ "$3" != Z ] && kill -9 "$2" && found=1
+        done
+        [ "$found" ] || break
+    done
+}
+{
+    while IFS= read -r line; do
+        case $line in
+            "$key "*) finish "${line#"$key "}" ;;
+            *) printf '%s\n' "$line" || break ;;
+        esac
+    done
+    ours=" "  # nobody listens any more: what runs for a process of this session ends, too
+    for stat in /proc/[0-9]*/stat; do
+        read -r line <"$stat" || continue
+        set -- "${line%% *}" ${line##*) }
+        if [ "$5" = $$ ]; then ours="$ours$1 "; fi
+        case $ours in *" $3 "*) [ "$5" = $$ ] || finish "$5" ;; esac
+    done
+} 2>&- | sh
+"""
+
+_SHELL = r"""
+echo $$
+cd /root 2>&- || cd /
+if /bin/bash -c : 2>&-; then exec /bin/bash -l; fi
+echo "(bash is gone from this machine: this is the rescue shell)"
+exec sh
+"""
+
+_GRACE = 5.0
+"""Seconds that a killed command has to be gone."""
+
+
+class Stream:
+    """The two-way byte stream of an exec."""
+
+    def __init__(self, api: Any, container: str, command: list[str], tty: bool) -> None:
+        exec_id = api.exec_create(container, command, stdin=True, tty=tty, user="0:0", workdir="/")["Id"]
+        # docker-py's exec_start gives the raw socket and drops what http.client has read ahead of it.
+        self._response = api._post_json(
+            api._url("/exec/{0}/start", exec_id),
+            headers={"Connection": "Upgrade", "Upgrade": "tcp"},
+            data={"Tty": tty, "Detach": False},
+            stream=True,
+        )
+        api._raise_for_status(self._response)
+        self.exec_id: str = exec_id
+        self._file = self._response.raw._fp.fp
+        self._socket = self._file.raw._sock
+        self._socket.setblocking(False)
+        self._ahead: bytes = self._file.peek()
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+
+    def recv(self, seconds: float | None = None) -> bytes | None:
+        """What has come; b"" at the end, None when nothing came within `seconds`."""
+        if self._ahead:
+            ahead, self._ahead = self._ahead, b""
+            return ahead
+        if not self._poll.poll(None if seconds is None else max(0, seconds) * 1000):
+            return None
+        try:
+            return self._socket.recv(1 << 16)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def send(self, data: bytes, seconds: float) -> None:
+        """Send all of `data`. Raises OSError when the other end is gone or takes longer."""
+        writable = select.poll()
+        writable.register(self._socket, select.POLLOUT)
+        view = memoryview(data)
+        end = time.monotonic() + seconds
+        while view:
+            if not writable.poll(max(0, end - time.monotonic()) * 1000):
+                raise TimeoutError
+            try:
+                view = view[self._socket.send(view) :]
+            except BlockingIOError:
+                continue
+
+    def close(self) -> None:
+        """Hang up; what waits in `recv` sees the end."""
+        with suppress(OSError):  # the other end was first
+            self._socket.shutdown(2)
+        self._response.close()
+        self._socket.close()
+
+
+class _Output:
+    """One output stream of one command: what lies between its two markers."""
+
+    def __init__(self, marker: str, limit: int) -> None:
+        self._first, self._last, self._limit = f"{marker}<".encode(), f"{marker}>".encode(), limit
+        self._buffer = bytearray()
+        self.before = b""
+        self.pid: int | None = None
+        self.rc: int | None = None
+        self.body = bytearray()
+        self.over = False
+
+    def feed(self, data: bytes) -> None:
+        """Take in what has come."""
+        if self.rc is not None:
+            return
+        self._buffer += data
+        if self.pid is None:
+            at = self._buffer.find(self._first)
+            end = self._buffer.find(b"\n", at) if at >= 0 else -1
+            if end < 0:
+                if at < 0 and len(self._buffer) > 8192:
+                    del self._buffer[:4096]
+                self.before = bytes(self._buffer)
+                return
+            self.pid = int(self._buffer[at + len(self._first) : end])
+            del self._buffer[: end + 1]
+        at = self._buffer.find(self._last)
+        end = self._buffer.find(b"\n", at) if at >= 0 else -1
+        if end >= 0:
+            self.rc = int(self._buffer[at + len(self._last) : end])
+        body = at if at >= 0 else max(0, len(self._buffer) - len(self._last))
+        room = self._limit - len(self.body)
+        self.body += self._buffer[: min(body, room)]
+        self.over = self.over or body > room
+        del self._buffer[:body]
+
+
+class _NotStarted(Exception):
+    """The command was not started; the text is what the machine or the engine said instead."""
+
+
+class DockerSession:
+    """Runs one command after another in a container as root. See `base.Session`.
+
+    `find` gives the id of the machine's running container, or raises a `MachineError` that says
+    why there is none. `machine` is how errors call it.
+    """
+
+    def __init__(self, api: Any, find: Callable[[], str], machine: str) -> None:
+        self._api, self._find, self._machine = api, find, machine
+        self._lock = Lock()
+        self._stream: Stream | None = None
+        self._key = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, command: str, *, timeout: float = 15.0, limit: int = 1 << 20) -> Result:
+        """Run a shell command. See `base.Session.run`.
+
+        A session that has ended, because the machine was stopped or reset or its student killed
+        it, is opened again. A command is never run twice.
+        """
+        if "\0" in command:
+            raise ValueError("a shell command cannot hold a NUL character")
+        with self._lock:
+            if self._stream:
+                try:
+                    return self._run(self._stream, "", command, timeout, limit)
+                except _NotStarted:
+                    self.close()
+            try:
+                stream, greeting = self._open()
+                # An exec takes its time to start on a busy host, and the command is not to pay for it.
+                return self._run(stream, greeting, command, timeout, limit, patience=_GRACE)
+            except _NotStarted as failure:
+                self.close()
+                raise self._unreachable(str(failure)) from None
+
+    def close(self) -> None:
+        """End the session and what still runs in it."""
+        stream, self._stream = self._stream, None
+        if stream:
+            stream.close()
+
+    def _open(self) -> tuple[Stream, str]:
+        """A new stream, and what has to be said to it first."""
+        command = [BUSYBOX, "env", "-i", *ENVIRONMENT, BUSYBOX, "sh", "-c", _LOOP]
+        try:
+            stream = Stream(self._api, self._find(), command, tty=False)
+        except (APIError, RequestException, OSError) as error:
+            raise _NotStarted(str(getattr(error, "explanation", None) or error)) from None
+        self._stream, self._key = stream, os.urandom(16).hex()
+        return stream, f"{self._key}\ntrap 'echo {self._key}' EXIT\n"
+
+    def _run(
+        self, stream: Stream, greeting: str, command: str, timeout: float, limit: int, patience: float = 0
+    ) -> Result:
+        marker = os.urandom(16).hex()
+        out, err = _Output(marker, limit), _Output(marker, limit)
+        began = time.monotonic()
+        deadline = began + timeout + patience
+        timed_out = killed = False
+        frames = bytearray()
+        try:
+            stream.send((greeting + _script(command, marker)).encode(), timeout + patience)
+            while out.rc is None or err.rc is None:
+                data = stream.recv(deadline - time.monotonic())
+                if data:
+                    frames += data
+                    _demultiplex(frames, out, err)
+                if data == b"" or self._key.encode() in out.before:
+                    if out.pid is None:
+                        raise _NotStarted((out.before + err.before).decode(errors="replace"))
+                    self.close()
+                    raise self._unreachable("its session ended while a command ran in it")
+                late = time.monotonic() >= deadline
+                if late and out.pid is None:
+                    raise _NotStarted(f"no command could be started within {timeout + patience:g} s")
+                if late and killed:
+                    self.close()
+                    break
+                if not killed and (late or out.over or err.over):
+                    killed, timed_out = True, late
+                    deadline = time.monotonic() + _GRACE
+                    stream.send(f"{self._key} {out.pid}\n".encode(), _GRACE)
+        except OSError as error:
+            raise _NotStarted(f"its session takes no commands ({error})") from None
+        return Result(
+            rc=-1 if timed_out or out.rc is None else out.rc,
+            stdout=bytes(out.body),
+            stderr=bytes(err.body).removesuffix(b"Killed\n" if killed else b""),
+            seconds=time.monotonic() - began,
+            timed_out=timed_out,
+            truncated=out.over or err.over,
+        )
+
+    def _unreachable(self, said: str) -> MachineError:
+        """Why no command runs: the machine's state if that says it, else what was `said` instead."""
+        self._find()
+        said = said.replace(self._key or "\0", "").strip()
+        if any(sign in said for sign in ("can't fork", "temporarily unavailable", "pthread_create")):
+            return MachineError(
+                f"{self._machine} runs as many processes as it may, so no command can be started on it. "
+                "End some of them, or reset it."
+            )
+        return MachineError(f"No command can be run on {self._machine}: {said or 'no answer'}. Reset it.")
+
+
+class DockerConsole:
+    """A raw terminal in a container. See `base.Console`."""
+
+    def __init__(self, api: Any, container: str, rows: int, columns: int) -> None:
+        self._api, self._container = api, container
+        terminal = (*ENVIRONMENT, "TERM=xterm-256color")
+        self._stream = Stream(
+            api, container, [BUSYBOX, "env", "-i", *terminal, BUSYBOX, "sh", "-c", _SHELL], True
+        )
+        self._pid, self._ahead = self._greeting()
+        self.resize(rows, columns)
+
+    def _greeting(self) -> tuple[str, bytes]:
+        """The shell's process id on the machine, which is the first line that comes, and what follows."""
+        said = b""
+        while b"\n" not in said:
+            data = self._stream.recv(_GRACE * 2)
+            if not data:
+                self._stream.close()
+                raise MachineError(
+                    "No console can be opened, the machine may run as many processes as it may: "
+                    f"{said.decode(errors='replace').strip() or 'no answer'}. Reset it."
+                )
+            said += data
+        pid, _, ahead = said.partition(b"\n")
+        return pid.strip().decode(errors="replace"), ahead
+
+    def read(self, size: int = 65536) -> bytes:
+        """Wait for output; b"" when the console is closed."""
+        while not self._ahead:
+            data = self._stream.recv()
+            if data == b"":
+                return b""
+            self._ahead = data or b""
+        said, self._ahead = self._ahead[:size], self._ahead[size:]
+        return said
+
+    def write(self, data: bytes) -> None:
+        """Type `data`."""
+        try:
+            self._stream.send(data, _GRACE)
+        except OSError:
+            raise MachineError(
+                "The console is closed, or the machine takes no more input. Open it again."
+            ) from None
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the terminal its size, in characters."""
+        with suppress(APIError):  # the shell has just ended
+            self._api.exec_resize(self._stream.exec_id, rows, columns)
+
+    def close(self) -> None:
+        """Hang up: the shell gets SIGHUP, as from any terminal that goes away."""
+        self._stream.close()
+        with suppress(APIError, RequestException):  # the machine is gone or full: so is the shell soon
+            hangup = self._api.exec_create(self._container, [BUSYBOX, "kill", "-HUP", self._pid], user="0:0")
+            self._api.exec_start(hangup["Id"], detach=True)
+
+
+def _script(command: str, marker: str) -> str:
+    """What the loop is told: run `command` in a session of its own, between two lines on each stream."""
+    prefer = "".join(
+        f'for d in /usr/bin /usr/sbin /bin /sbin; do [ -x $d/{tool} ] && eval "{tool}() {{ $d/{tool} '
+        f'\\"\\$@\\"; }}" && break; done; '
+        for tool in sorted(set(FROM_THE_MACHINE.findall(command)))
+    )
+    return (
+        f"setsid sh /proc/self/fd/9 9<<'{marker}s' <<'{marker}i'\n"
+        f"exec 9<&-; echo '{marker}<'$$; echo '{marker}<'$$ >&2; cd /root 2>&- || cd /; {prefer}{command}\n"
+        f"{marker}s\n{marker}i\n"
+        f"set -- $?; echo '{marker}>'$1; echo '{marker}>'$1 >&2\n"
+    )
+
+
+def _demultiplex(frames: bytearray, out: _Output, err: _Output) -> None:
+    """Hand the complete frames of the engine's stream on, and keep what is left."""
+    while len(frames) >= 8:
+        size = int.from_bytes(frames[4:8], "big")
+        if len(frames) < 8 + size:
+            return
+        (err if frames[0] == 2 else out).feed(bytes(frames[8 : 8 + size]))
+        del frames[: 8 + size]
