@@ -1,0 +1,79 @@
+"""Terminals of Jupyter that are shells on machines."""
+
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from jupyter_server_terminals.terminalmanager import MODEL, TerminalManager
+from terminado.management import PtyWithClients
+from tornado import web
+
+from .scrollback import Scrollback
+from .topology import WORKSPACE, Machine, UnknownMachine, read_topology
+
+TERMINAL_NAME = re.compile(r"\w{1,100}\Z")
+
+
+def attach_command(machine: Machine) -> list[str]:
+    """What runs in the pty of a terminal on `machine`. `-P`: a student's `json.py` is not ours."""
+    return [sys.executable, "-P", "-m", "machineroom_terminals.attach", str(machine)]
+
+
+class MachineTerminals(TerminalManager):
+    """Makes each terminal a root shell on a machine, unless the workspace's own shell is asked for.
+
+    Set as `TerminalsExtensionApp.terminal_manager_class`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # terminado types into all ptys from one thread, so one that does not read would silence them
+        # all. A thread here is held only while its pty does not read.
+        self.blocking_io_executor = ThreadPoolExecutor(64, "typing")
+
+    def create(
+        self, name: str | None = None, machine: str | None = None, cwd: str | None = None, **options: Any
+    ) -> MODEL:
+        """Make a terminal, or return the one that is called `name` already.
+
+        Args:
+            machine: `web`, `lab/web`, `course/lab/web` or `workspace`; left out, it is the machine
+                that `name` speaks of, else the default one of the course that `cwd` is in.
+        """
+        if name is not None:
+            if not isinstance(name, str) or not TERMINAL_NAME.match(name):
+                raise web.HTTPError(400, "A terminal's name is made of letters, digits and _ only.")
+            if name in self.terminals:
+                return self.get_terminal_model(name)
+        topology = read_topology()
+        course = topology.of_course(Path(cwd)) if cwd else None
+        place: Machine | None
+        if machine == WORKSPACE or "shell_command" in options:
+            place = None
+        elif machine is not None:
+            try:
+                place = topology.find(str(machine), course)
+            except UnknownMachine as error:
+                raise web.HTTPError(404, str(error)) from None
+        elif name is not None and re.fullmatch(rf"{WORKSPACE}(_\d+)?", name):
+            place = None
+        else:
+            place = topology.of_terminal(name) if name else None
+            place = place or next((m for m in topology.machines if m.course == course), topology.default)
+        options["name"] = name or topology.terminal_name(place, self.terminals)
+        if place:
+            options["shell_command"] = attach_command(place)
+        elif cwd:
+            options["cwd"] = cwd
+        try:
+            return super().create(**options)
+        except OSError as error:
+            raise web.HTTPError(503, f"The workspace cannot start one more terminal: {error}.") from error
+
+    def new_terminal(self, **kwargs: Any) -> PtyWithClients:
+        """A pty whose output is kept for those who come back."""
+        terminal = super().new_terminal(**kwargs)
+        terminal.read_buffer = Scrollback()
+        return terminal
