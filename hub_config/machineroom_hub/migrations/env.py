@@ -1,0 +1,18 @@
+"""Run by Alembic, for each of its commands."""
+
+from alembic import context
+
+from machineroom_hub.accounts import Account
+from machineroom_hub.db import Base
+from machineroom_hub.service import models
+
+assert models.Audit.metadata is Account.metadata is Base.metadata  # every table is imported
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

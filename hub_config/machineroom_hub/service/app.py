@@ -1,0 +1,113 @@
+"""The app: everything below `/services/machineroom`."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from ..room import Room
+from . import PREFIX, checks, console, exchange, home, machines, metrics
+from .audit import log
+from .core import Service
+from .limits import Limits
+from .sessions import IDLE_SECONDS
+
+DESCRIPTION = """
+Machines, checks and the exchange of one installation.
+
+Show a JupyterHub token: `Authorization: token …`. What it may do stands in its scopes, for each course:
+`custom:machineroom:learn:COURSE` (students), `assist` (teaching assistants) and `teach` (instructors).
+
+Errors have the shape `{"detail": "what happened, to what, and what to do next"}`. Times are UTC.
+
+The console is a websocket and therefore not in this list:
+`/services/machineroom/api/machines/{owner}/{course}/{lab}/{machine}/console?rows=24&cols=80`, with the
+token in the header or as `&token=…`. Binary messages are the terminal's bytes, both ways;
+the text message `{"resize": [rows, cols]}` tells its size.
+"""
+
+
+class Problem(BaseModel):
+    """Every error."""
+
+    detail: str
+
+
+def create_app(room: Room, hub_api: str) -> FastAPI:
+    """The service of `room`, which identifies its callers at `hub_api` (`http://…/hub/api`)."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.service = service = Service(room, hub_api)
+        exchange.sweep(service)
+        tidy = asyncio.create_task(_close_idle_sessions(service))
+        log.info("service started", extra={"data": {"room": room.id, "hub": hub_api}})
+        try:
+            yield
+        finally:
+            tidy.cancel()
+            await service.close()
+            log.info("service stopped")
+
+    app = FastAPI(
+        title="Machineroom",
+        version="1",
+        summary="A notebook and a machine for every student.",
+        description=DESCRIPTION,
+        openapi_url=f"{PREFIX}/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    errors: dict[int | str, dict[str, Any]] = {
+        status: {"model": Problem} for status in (401, 403, 404, 413, 422, 503)
+    }
+    api = APIRouter(prefix=f"{PREFIX}/api", responses=errors)
+    for part in (home.api, exchange.router, checks.router, machines.router, console.router):
+        api.include_router(part)
+    app.include_router(api)
+    app.include_router(metrics.router, prefix=PREFIX, responses=errors)
+    app.include_router(home.router, prefix=PREFIX)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _crashed)
+    app.add_middleware(Limits)
+    return app
+
+
+async def _close_idle_sessions(service: Service) -> None:
+    while True:
+        await asyncio.sleep(IDLE_SECONDS / 2)
+        await service.work(service.sessions.close_idle)
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    detail = error.detail
+    if error.status_code == 404 and detail == "Not Found":
+        detail = f"There is nothing at {request.url.path}. The API is described at {PREFIX}/api/openapi.json."
+    return JSONResponse({"detail": detail}, error.status_code, error.headers)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    said = [
+        f"{'.'.join(str(part) for part in problem['loc'][1:]) or problem['loc'][0]}: "
+        f"{problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors()
+    ]
+    return JSONResponse({"detail": f"The request does not fit: {'; '.join(said)}."}, 422)
+
+
+async def _crashed(request: Request, error: Exception) -> JSONResponse:
+    log.error("request crashed", exc_info=error, extra={"data": {"path": request.url.path}})
+    return JSONResponse(
+        {"detail": "The service failed at this by a fault of its own. Try again; its log says more."}, 500
+    )
