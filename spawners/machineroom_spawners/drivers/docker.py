@@ -127,9 +127,9 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         """
         while True:
             ready = self._settle(spec.ref, progress)
-            if ready:
-                return self._wake(ready, spec, progress)
             with suppress(_Taken):
+                if ready:
+                    return self._wake(ready, spec, progress)
                 return self._make(spec, self._image(spec), None, progress)
 
     def reset(self, spec: MachineSpec, progress: Progress = silent) -> Machine:
@@ -221,9 +221,11 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
                 problem = "its ssh does not answer"
         except APIError as error:
             if error.status_code == 404 and "No such container" in str(error.explanation):
-                return self.ensure(spec, progress)
+                raise _Taken from None
             problem = _sentence(error)
         machine = self._get(spec.ref)
+        if problem and state == "running" and machine.state is State.STOPPED:
+            raise _Taken  # it went down just now, and can be started
         if not problem:
             progress(100, f"{what} is ready")
             return machine
@@ -365,7 +367,7 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         """A raw root terminal: bash, or busybox's shell when bash is gone."""
         container = self._running(ref)
         with self._errors(ref, "has no console now"):
-            return DockerConsole(self._api, container, rows, columns)
+            return DockerConsole(self._api, container, str(ref), rows, columns)
 
     def _running(self, ref: MachineRef) -> str:
         """The id of the machine's running container."""
@@ -535,7 +537,7 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
 
 
 class _Taken(Exception):
-    """Somebody else makes the machine, or its network went away: look again."""
+    """What was just seen is so no more, for somebody else was at it: look again."""
 
 
 @contextmanager

@@ -81,7 +81,10 @@ exec sh
 """
 
 _GRACE = 5.0
-"""Seconds that a killed command has to be gone."""
+"""Seconds that a killed command has to be gone, and an exec to begin."""
+
+_SILENCE = 1.0
+"""Seconds after which a command that has not begun makes us ask for the machine's state."""
 
 
 class Stream:
@@ -247,12 +250,13 @@ class DockerSession:
         out, err = _Output(marker, limit), _Output(marker, limit)
         began = time.monotonic()
         deadline = began + timeout + patience
+        wondering = began + _SILENCE
         timed_out = killed = False
         frames = bytearray()
         try:
             stream.send((greeting + _script(command, marker)).encode(), timeout + patience)
             while out.rc is None or err.rc is None:
-                data = stream.recv(deadline - time.monotonic())
+                data = stream.recv(min(deadline, wondering) - time.monotonic())
                 if data:
                     frames += data
                     _demultiplex(frames, out, err)
@@ -261,11 +265,15 @@ class DockerSession:
                         raise _NotStarted((out.before + err.before).decode(errors="replace"))
                     self.close()
                     raise self._unreachable("its session ended while a command ran in it")
+                if out.pid is None and time.monotonic() >= wondering:
+                    self._find()  # raises when the machine is suspended, which looks like silence
+                    wondering = deadline
                 late = time.monotonic() >= deadline
                 if late and out.pid is None:
                     raise _NotStarted(f"no command could be started within {timeout + patience:g} s")
                 if late and killed:
                     self.close()
+                    self._find()
                     break
                 if not killed and (late or out.over or err.over):
                     killed, timed_out = True, late
@@ -286,6 +294,11 @@ class DockerSession:
         """Why no command runs: the machine's state if that says it, else what was `said` instead."""
         self._find()
         said = said.replace(self._key or "\0", "").strip()
+        if "allocate memory" in said or "ut of memory" in said:
+            return MachineError(
+                f"{self._machine} has no memory left, so no command can be started on it. "
+                "End some of its processes, or reset it."
+            )
         if any(sign in said for sign in ("can't fork", "temporarily unavailable", "pthread_create")):
             return MachineError(
                 f"{self._machine} runs as many processes as it may, so no command can be started on it. "
@@ -295,31 +308,42 @@ class DockerSession:
 
 
 class DockerConsole:
-    """A raw terminal in a container. See `base.Console`."""
+    """A raw terminal in a container. See `base.Console`. `machine` is how errors call it."""
 
-    def __init__(self, api: Any, container: str, rows: int, columns: int) -> None:
+    def __init__(self, api: Any, container: str, machine: str, rows: int, columns: int) -> None:
         self._api, self._container = api, container
-        terminal = (*ENVIRONMENT, "TERM=xterm-256color")
-        self._stream = Stream(
-            api, container, [BUSYBOX, "env", "-i", *terminal, BUSYBOX, "sh", "-c", _SHELL], True
-        )
-        self._pid, self._ahead = self._greeting()
+        said = self._open()
+        if not self._pid:
+            # A student who deleted /dev/ptmx left no way to make a terminal; this is the way back.
+            self._exec("sh", "-c", "[ -e /dev/ptmx ] || ln -s pts/ptmx /dev/ptmx", detach=False)
+            said = self._open()
+        if not self._pid:
+            raise MachineError(
+                f"No console can be opened on {machine}: {said.strip() or 'no answer'}. "
+                "It may be out of processes or memory: end some of its processes, or reset it."
+            )
         self.resize(rows, columns)
 
-    def _greeting(self) -> tuple[str, bytes]:
-        """The shell's process id on the machine, which is the first line that comes, and what follows."""
+    def _open(self) -> str:
+        """Start the shell; its first line is its process id, and what comes instead is given back."""
+        terminal = (*ENVIRONMENT, "TERM=xterm-256color")
+        command = [BUSYBOX, "env", "-i", *terminal, BUSYBOX, "sh", "-c", _SHELL]
+        self._stream = Stream(self._api, self._container, command, tty=True)
         said = b""
         while b"\n" not in said:
-            data = self._stream.recv(_GRACE * 2)
+            data = self._stream.recv(_GRACE)
             if not data:
-                self._stream.close()
-                raise MachineError(
-                    "No console can be opened, the machine may run as many processes as it may: "
-                    f"{said.decode(errors='replace').strip() or 'no answer'}. Reset it."
-                )
+                break
             said += data
-        pid, _, ahead = said.partition(b"\n")
-        return pid.strip().decode(errors="replace"), ahead
+        line, _, self._ahead = said.partition(b"\n")
+        self._pid = line.strip().decode() if line.strip().isdigit() else ""
+        if not self._pid:
+            self._stream.close()
+        return said.decode(errors="replace")
+
+    def _exec(self, *command: str, detach: bool = True) -> None:
+        made = self._api.exec_create(self._container, [BUSYBOX, *command], user="0:0", workdir="/")
+        self._api.exec_start(made["Id"], detach=detach)
 
     def read(self, size: int = 65536) -> bytes:
         """Wait for output; b"" when the console is closed."""
@@ -349,8 +373,7 @@ class DockerConsole:
         """Hang up: the shell gets SIGHUP, as from any terminal that goes away."""
         self._stream.close()
         with suppress(APIError, RequestException):  # the machine is gone or full: so is the shell soon
-            hangup = self._api.exec_create(self._container, [BUSYBOX, "kill", "-HUP", self._pid], user="0:0")
-            self._api.exec_start(hangup["Id"], detach=True)
+            self._exec("kill", "-HUP", self._pid)
 
 
 def _script(command: str, marker: str) -> str:
