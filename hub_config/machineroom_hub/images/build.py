@@ -222,7 +222,7 @@ class _Builder:
                     found = self.layers.make(layer, step, name, tell, labels)
             layer = found
             done += step.seconds
-        self.client.api.tag(layer.id, *image_tag(name).split(":"))
+        self.client.api.tag(layer.id, image_tag(name))
         self.progress(name, 100, "ready")
         return layer
 

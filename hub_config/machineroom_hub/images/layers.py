@@ -130,8 +130,8 @@ class Layers:
     def sweep(self) -> None:
         """Remove what a build that was killed left running."""
         # Told by name: a label would be inherited by the image, and by every machine made of it.
-        ours = {"name": f"^/{self._prefix}"}
-        for container in self.client.containers.list(all=True, filters=ours, ignore_removed=True):
+        ours = f"^/{self._prefix}"
+        for container in self.client.containers.list(all=True, filters={"name": ours}, ignore_removed=True):
             _remove(container)
 
     def prune(self, images: set[str], used: set[str]) -> None:

@@ -5,8 +5,6 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from uv import find_uv_bin
-
 from . import wheels
 from .layers import INPUTS, Step, Tell
 from .manifest import Manifest
@@ -34,7 +32,9 @@ rm -f /usr/sbin/policy-rc.d /var/log/apt/* /var/log/dpkg.log /var/log/alternativ
 UV = f"""\
 export UV_OFFLINE=1 UV_NO_CACHE=1 UV_NO_INDEX=1 UV_COMPILE_BYTECODE=1
 [ -x {ENVIRONMENT}/bin/python ] || {INPUTS}/uv venv --python /usr/bin/python{wheels.PYTHON} {ENVIRONMENT}
-{INPUTS}/uv pip install --python {ENVIRONMENT} --no-deps """
+{INPUTS}/uv pip install --python {ENVIRONMENT} --no-deps"""
+# The hub serves its pages itself.
+TRIM = f"rm -rf {ENVIRONMENT}/share/jupyterhub/static\n"
 
 
 @dataclass
@@ -72,19 +72,19 @@ class Recipe:
                 lambda have, of: tell(0.8 * have / of, f"fetched {have} of {of}"),
             )
             tell(0.8, "installing")
-            return {"uv": Path(find_uv_bin()), "wheels": folder, "lock": wanted.encode()}
+            return {"uv": wheels.uv(), "wheels": folder, "lock": wanted.encode()}
 
         count = wanted.count("==")
-        script = UV + f"--require-hashes --find-links {INPUTS}/wheels -r {INPUTS}/lock\n"
+        script = f"{UV} --require-hashes --find-links {INPUTS}/wheels -r {INPUTS}/lock\n{TRIM}"
         return Step(f"{count} Python packages", 45, script=script, inputs=inputs, key=wanted)
 
     def _wheel(self) -> Step:
         def inputs(tell: Tell) -> Tree:
             wheel = wheels.build_wheel(self.cache, self.processes, lambda words: tell(0.1, words))
             tell(0.9, "installing")
-            return {"uv": Path(find_uv_bin()), wheel.name: wheel}
+            return {"uv": wheels.uv(), wheel.name: wheel}
 
-        script = UV + f"--reinstall {INPUTS}/*.whl\n"
+        script = f"{UV} --reinstall {INPUTS}/*.whl\n"
         return Step("Machineroom's own part", 15, script=script, inputs=inputs, key=digest(wheels.source()))
 
 

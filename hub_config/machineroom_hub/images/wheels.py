@@ -4,6 +4,7 @@ The host's pip knows the host's index, proxy and certificates; inside the image 
 """
 
 import hashlib
+import os
 import platform
 import re
 import shutil
@@ -16,7 +17,7 @@ from packaging.requirements import Requirement
 
 from ..node import node_env
 from ..room import SOURCE
-from .process import Processes
+from .process import Processes, StepError
 from .tree import Tree, digest, pack
 
 LABEXTENSION = SOURCE / "extensions" / "labextension"
@@ -39,7 +40,7 @@ _PLATFORMS = (
 def requirements(lock: str) -> list[str]:
     """The requirements of a lock that the image needs, each with its hashes.
 
-    >>> requirements("a==1 \\\\\n    --hash=sha256:0\nb==2 ; sys_platform == 'win32' \\\\\n    --hash=sha256:1\n")
+    >>> requirements("a==1 \\\\\n  --hash=sha256:0\nb==2 ; sys_platform == 'win32' \\\\\n  --hash=sha256:1\n")
     ['a==1 --hash=sha256:0']
     """
     lines = [line for line in lock.splitlines() if line.strip() and not line.lstrip().startswith("#")]
@@ -83,9 +84,17 @@ def download(lock: Path, folder: Path, processes: Processes, heard: Callable[[in
     part.unlink()
 
 
+def uv() -> Path:
+    """The program that installs wheels in the image: our environment's. Raises StepError."""
+    found = shutil.which("uv", path=f"{sys.prefix}/bin{os.pathsep}{os.environ.get('PATH', '')}")
+    if not found:
+        raise StepError(f"there is no program 'uv' in {sys.prefix}/bin; ./machineroom up installs it")
+    return Path(found)
+
+
 def source() -> Tree:
     """What our own wheel is built from."""
-    names = ["pyproject.toml", "README.md", "LICENSE"]
+    names = ["pyproject.toml", "LICENSE"]
     paths = [SOURCE / name for name in names] + list((SOURCE / "extensions").iterdir())
     files = {f"/{path.relative_to(SOURCE)}": path for path in paths if path.exists() and path != LABEXTENSION}
     return {**files, **labextension_source()}
