@@ -19,6 +19,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Float, MetaHasTraits, Unicode, default
 from traitlets.config import Configurable
 
+from .. import names
 from ..spec import MachineRef, MachineSpec
 from . import objects
 from .base import Driver, Machine, MachineError, NoSuchMachine, Progress, Snapshot, State, silent
@@ -181,7 +182,8 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
                     raise _Taken from None
                 raise
             try:
-                self._attach(new, spec, networks[1:])
+                for network in networks[1:]:
+                    self._connect(new, network, objects.aliases(ref))
                 self._api.put_archive(new, "/", objects.files(spec))
                 if old:
                     progress(25, f"{what}: switching the old one off")
@@ -214,7 +216,8 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
                 patience = self.answer_timeout
             else:
                 progress(30, f"{what}: starting")
-                self._attach(ready["Id"], spec, self.ensure_networks([spec]))
+                for network in self.ensure_networks([spec]):
+                    self._connect(ready["Id"], network, objects.aliases(spec.ref))
                 self._api.start(ready["Id"])
             progress(70, f"{what}: waiting for its ssh")
             if not self._answers(ready["Id"], patience):
@@ -394,25 +397,32 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
             self._ensure_network(owner, name)
         return list(wanted)
 
-    def connect(self, container: str, networks: Iterable[str], aliases: Iterable[str] = ()) -> None:
-        """Join a container, such as a workspace, to networks of its owner; on some already is fine."""
-        for network in networks:
-            try:
-                self._api.connect_container_to_network(container, network, aliases=list(aliases))
-            except APIError as error:
-                if "already exists in network" not in str(error.explanation):
-                    raise MachineError(
-                        f"{container} cannot join network {network}: {_sentence(error)}. "
-                        "A student's network holds 13 machines and workspaces."
-                    ) from None
+    def join(self, owner: str, container: str) -> None:
+        """Join a workspace to all networks of its owner; on some already is fine.
+
+        The owner's own network is made for it. Networks that come later are joined by themselves.
+        """
+        self._ensure_network(owner, names.network(self.room_id, owner))
+        for network in self._networks(owner):
+            self._connect(container, network["Name"], ["workspace"])
+
+    def _connect(self, container: str, network: str, aliases: list[str]) -> None:
+        try:
+            self._api.connect_container_to_network(container, network, aliases=aliases)
+        except APIError as error:
+            if "already exists in network" not in str(error.explanation):
+                raise MachineError(f"{container} cannot join network {network}: {_sentence(error)}") from None
 
     def release_networks(self, owner: str) -> None:
         """Remove the networks of `owner` on which no container is left, running or not."""
-        wanted = {LABEL + "room": self.room_id, LABEL + "owner": owner}
-        for network in self._api.networks(filters=objects.label_filter(wanted)):
+        for network in self._networks(owner):
             if not self._api.containers(all=True, filters={"network": network["Id"]}):
                 with suppress(APIError):  # somebody has just joined it, or removed it
                     self._api.remove_network(network["Id"])
+
+    def _networks(self, owner: str) -> list[Mapping[str, Any]]:
+        wanted = {LABEL + "room": self.room_id, LABEL + "owner": owner}
+        return self._api.networks(filters=objects.label_filter(wanted))
 
     def _ensure_network(self, owner: str, name: str) -> None:
         for _ in range(50):
@@ -447,13 +457,18 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
                     raise MachineError(f"No network for {owner}: {_sentence(error)}") from None
                 time.sleep(0.05)
             else:
+                self._invite(owner, name)
                 return
         raise MachineError(
             f"No network for {owner}: the engine refused 50 subnets. Run ./machineroom doctor."
         )
 
-    def _attach(self, container: str, spec: MachineSpec, networks: Iterable[str]) -> None:
-        self.connect(container, networks, objects.aliases(spec.ref))
+    def _invite(self, owner: str, network: str) -> None:
+        """Join the owner's workspace, if it is there, to a network that is new."""
+        wanted = {LABEL + "room": self.room_id, LABEL + "owner": owner}
+        for summary in self._api.containers(all=True, filters=objects.label_filter(wanted)):
+            if LABEL + "machine" not in summary["Labels"]:
+                self._connect(summary["Id"], network, ["workspace"])
 
     # The engine
 
