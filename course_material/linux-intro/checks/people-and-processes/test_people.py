@@ -11,7 +11,7 @@ def need_ada(machine):
     return user
 
 
-@pytest.mark.task("new-colleague")
+@pytest.mark.task("new-colleague", title="A new colleague")
 @pytest.mark.hint("`useradd` makes no home unless it is told to (`-m`); `adduser` does.")
 def test_ada_has_a_home(machine):
     """The user ada exists, and /home/ada is hers"""
@@ -43,10 +43,10 @@ def test_ada_is_an_editor(machine):
 
 # --- shared-folder -------------------------------------------------------------------------------
 
-AS_ADA = "setpriv --reuid=ada --regid=ada --init-groups sh -c"
+AS_ADA = "/usr/bin/setpriv --reuid=ada --regid=ada --init-groups sh -c"
 
 
-@pytest.mark.task("shared-folder")
+@pytest.mark.task("shared-folder", title="A shared folder")
 @pytest.mark.hint("`chgrp` hands it to the group; then look at the group's three letters.")
 def test_editors_write_there(machine):
     """Editors can make files in /srv/drafts"""
@@ -85,7 +85,7 @@ def test_new_files_belong_to_the_group(machine):
 def may(machine, command):
     """Whether ada may run `command` as root without a password: sudo answers without running it."""
     need_ada(machine)
-    return machine.run(f"setpriv --reuid=ada --regid=ada --init-groups sudo -n -l {command}").rc == 0
+    return machine.run(f"/usr/bin/setpriv --reuid=ada --regid=ada --init-groups sudo -n -l {command}").rc == 0
 
 
 @pytest.mark.task("careful-sudo")

@@ -54,7 +54,7 @@ def need_heartbeat(machine):
     return machine.check_output("systemctl show -P MainPID heartbeat")
 
 
-@pytest.mark.task("own-unit")
+@pytest.mark.task("own-unit", title="A unit of your own")
 @pytest.mark.hint(
     "203/EXEC in `systemctl status` means that the program could not be run: look at its permissions."
 )

@@ -21,7 +21,7 @@ def answer(machine, name):
     return file.content_string.strip()
 
 
-@pytest.mark.task("log-detective")
+@pytest.mark.task("log-detective", title="Log detective")
 @pytest.mark.hint("The status is the ninth word: `awk '$9 == 500'`. `grep 500` finds other things too.")
 def test_errors_are_counted(machine):
     """errors.txt holds the number of requests that were answered with status 500"""
@@ -62,7 +62,7 @@ def need_greeter(machine):
     return machine.check_output("systemctl show -P MainPID greeter")
 
 
-@pytest.mark.task("mend-the-greeter")
+@pytest.mark.task("mend-the-greeter", title="Mend the greeter")
 @pytest.mark.points(2)
 @pytest.mark.hint("`journalctl -u greeter -e` says why it ended. There are two faults, one behind the other.")
 def test_greeter_greets(machine):

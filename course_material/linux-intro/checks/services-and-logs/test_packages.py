@@ -5,19 +5,19 @@ import pytest
 
 @pytest.mark.task("packages")
 @pytest.mark.hint("`apt-get update` first: a fresh machine does not know yet what there is.")
-def test_tree_is_installed(machine):
-    """The package tree is installed, and the command tree works"""
-    assert machine.package("tree").is_installed, "dpkg knows no installed package tree"
-    shown = machine.run("tree -L 1 /srv")
-    assert shown.rc == 0, f"the command tree answers: {shown.stderr.strip()}"
+def test_figlet_is_installed(machine):
+    """The package figlet is installed, and the command figlet works"""
+    assert machine.package("figlet").is_installed, "dpkg knows no installed package figlet"
+    shown = machine.run("figlet hello")
+    assert shown.rc == 0, f"the command figlet answers: {shown.stderr.strip()}"
 
 
 @pytest.mark.task("packages")
 @pytest.mark.hint("`apt-mark` does it, and undoes it.")
-def test_tree_is_held(machine):
-    """An upgrade will leave tree at the version it has"""
+def test_figlet_is_held(machine):
+    """An upgrade will leave figlet at the version it has"""
     held = machine.run("apt-mark showhold").stdout.split()
-    assert "tree" in held, f"apt-mark showhold lists: {', '.join(held) or 'nothing'}"
+    assert "figlet" in held, f"apt-mark showhold lists: {', '.join(held) or 'nothing'}"
 
 
 @pytest.mark.task("packages")

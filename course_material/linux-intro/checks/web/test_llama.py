@@ -4,7 +4,7 @@ from urllib.request import urlopen
 
 import pytest
 
-pytestmark = [pytest.mark.task("hello-llama")]
+pytestmark = [pytest.mark.task("hello-llama", title="Hello, llama")]
 
 
 @pytest.mark.hint("On Debian the package is called python3-django.")

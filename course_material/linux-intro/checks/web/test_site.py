@@ -24,7 +24,7 @@ def site(s):
     return lambda path: get(s, s.ip, path)
 
 
-@pytest.mark.task("nginx-site")
+@pytest.mark.task("nginx-site", title="A site with nginx")
 @pytest.mark.hint("`nginx -t` checks the configuration, `systemctl reload nginx` makes it count.")
 def test_front_page(site):
     """The front page says `Llama shop`, and is not nginx's own"""
@@ -58,7 +58,7 @@ def test_files_lie_in_srv(machine):
     assert seen == "enabled", f"systemctl is-enabled nginx says: {seen}"
 
 
-@pytest.mark.task("front-door")
+@pytest.mark.task("front-door", title="The front door")
 @pytest.mark.points(2)
 @pytest.mark.hint(
     "`location /hello/ { proxy_pass …; }`; whether proxy_pass ends in a slash makes a difference."

@@ -13,7 +13,7 @@ def last_line(said):
     return (said.stderr.strip().splitlines() or ["nothing"])[-1]
 
 
-@pytest.mark.task("ssh-keys")
+@pytest.mark.task("ssh-keys", title="Keys instead of passwords")
 @pytest.mark.hint("`ssh-keygen -t ed25519`; just press Enter where it asks for a file.")
 def test_there_is_a_key(machine):
     """root on web has an ed25519 key, and nobody else can read it"""

@@ -1,7 +1,7 @@
 #!/bin/bash
-# A script called tree is not the package tree.
+# A script called figlet is not the package figlet.
 set -euo pipefail
-printf '#!/bin/sh\nexec find "$@"\n' > /usr/local/bin/tree
-chmod 755 /usr/local/bin/tree
+printf '#!/bin/sh\nexec echo "$@"\n' > /usr/local/bin/figlet
+chmod 755 /usr/local/bin/figlet
 mkdir -p /root/answers
 echo coreutils > /root/answers/owner.txt

@@ -3,7 +3,7 @@
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
-apt-get -qy install --no-install-recommends python3-django
+apt-get -qy install python3-django
 mkdir -p /srv/llama
 django-admin startproject llama /srv/llama
 cd /srv/llama

@@ -3,7 +3,7 @@
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
-apt-get -qy install --no-install-recommends nginx-light
+apt-get -qy install nginx
 mkdir -p /srv/www
 echo '<h1>Llama shop</h1>' > /srv/www/index.html
 scp -o BatchMode=yes deploy@db:/srv/data/stock.csv /srv/www/

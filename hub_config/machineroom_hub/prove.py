@@ -1,0 +1,414 @@
+"""Prove a course: play every task on real machines, and see that the checks tell right from wrong.
+
+For each task an untouched machine must earn nothing, the solution everything, and each wrong
+solution less than everything. Solutions are scripts in `solutions/<assignment>/<task>/`:
+
+    solution.sh          runs as root on the lab's default machine; solution.db.sh, after it, on `db`
+    wrong-NAME.sh        what people try; wrong-NAME.db.sh likewise
+
+A line `# after: TASK …` in the first one has the solutions of other tasks played before it.
+"""
+
+import base64
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from machineroom_checks.runner import CheckRunner, ChecksError
+from machineroom_spawners.content import ContentError
+from machineroom_spawners.course import Course
+from machineroom_spawners.drivers.base import Driver, MachineError, Progress, State, silent
+from machineroom_spawners.lab import Lab
+from machineroom_spawners.spec import MachineRef, lab_specs
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from .survey import Task, digest, survey
+
+OWNER = "prove:"
+"""What the owner of a machine that is made for a proof begins with; no user's name holds a colon."""
+
+SCRIPT_SECONDS = 300.0
+"""How long one solution may take on one machine."""
+
+CHECK_SECONDS = 240.0
+"""How long the checks of one play may take together."""
+
+_SCRIPT = re.compile(r"(?P<play>solution|wrong-[a-z0-9-]+)(?:\.(?P<machine>[a-z][a-z0-9_]*))?\.sh\Z")
+_AFTER = re.compile(r"^# after: (.+)$", re.MULTILINE)
+_ON_MACHINE = "/run/machineroom-play"
+
+
+@dataclass(frozen=True)
+class Play:
+    """One task, played in one way: `name` is "untouched", "solution" or "wrong-…".
+
+    `problem` says why it proves nothing; it is "" when the play went as it should.
+    """
+
+    assignment: str
+    task: str
+    name: str
+    points: float
+    earned: float
+    seconds: float
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What came of proving a course, or only some of its tasks (`whole` is False)."""
+
+    course: str
+    digest: str
+    time: datetime
+    seconds: float
+    whole: bool
+    tasks: tuple[Task, ...]
+    plays: tuple[Play, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether nothing at all speaks against the course."""
+        return not self.problems and not any(play.problem for play in self.plays)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for scripts."""
+        return {**asdict(self), "time": self.time.isoformat(), "proven": self.proven}
+
+
+class _Failed(Exception):
+    """A play could not be played to its end; the message says why."""
+
+
+@dataclass(frozen=True)
+class _Script:
+    """A way to play a task: the texts of its scripts by machine, the default one first."""
+
+    texts: dict[str, str]
+    after: tuple[str, ...]
+
+
+def prove(
+    course: Course,
+    driver: Driver,
+    runner: CheckRunner,
+    *,
+    secret: bytes,
+    tasks: Sequence[str] | None = None,
+    progress: Progress = silent,
+    machines: int = 3,
+) -> Proof:
+    """Play `tasks`, or all, each on fresh machines of its own, with `machines` plays at once.
+
+    Whatever happens, an interrupt included, the machines are removed before this returns.
+
+    Raises:
+        ContentError: a name in `tasks` is no task of the course.
+    """
+    began = time.monotonic()
+    seen = survey(course, runner)
+    for name in tasks or ():
+        if name not in {task.name for task in seen.tasks}:
+            known = ", ".join(task.name for task in seen.tasks) or "none that can be read"
+            raise ContentError(f"course {course.id} has no task '{name}'; it has: {known}")
+    chosen = tuple(task for task in seen.tasks if tasks is None or task.name in tasks)
+    stage = _Stage(course, driver, runner, secret, seen.tasks)
+    problems = [*seen.problems, *stage.problems(chosen)]
+    plays = stage.play(chosen, machines, progress)
+    return Proof(
+        course=course.id,
+        digest=digest(course),
+        time=datetime.now(UTC),
+        seconds=round(time.monotonic() - began, 1),
+        whole=tasks is None,
+        tasks=chosen,
+        plays=tuple(sorted(plays, key=lambda play: _order(chosen, play))),
+        problems=tuple(problems),
+    )
+
+
+def save(course: Course, proof: Proof) -> None:
+    """Keep a whole and good proof in the course's folder, as `proof.json`: it goes where the course goes."""
+    if not (proof.whole and proof.proven):
+        return
+    said = {
+        "digest": proof.digest,
+        "time": proof.time.isoformat(timespec="seconds"),
+        "tasks": len(proof.tasks),
+        "plays": len(proof.plays),
+        "seconds": proof.seconds,
+    }
+    part = course.folder / "proof.json.part"
+    part.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    part.replace(course.folder / "proof.json")
+
+
+def is_proven(course: Course) -> bool:
+    """Whether the course's `proof.json` speaks of checks, labs and solutions as they are now."""
+    try:
+        said = json.loads((course.folder / "proof.json").read_text(encoding="utf-8"))
+        return said["digest"] == digest(course)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def render(proof: Proof) -> Group:
+    """The proof as a table for a terminal, with all that has to be mended below it."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("assignment", "task"):
+        table.add_column(title)
+    for title in ("points", "untouched", "solution"):
+        table.add_column(title, justify="right")
+    table.add_column("wrong solutions")
+    for task in proof.tasks:
+        plays = {play.name: play for play in proof.plays if play.task == task.name}
+        wrong = Text()
+        for name, play in plays.items():
+            if name.startswith("wrong-"):
+                wrong.append_text(_score(play)).append(f" {name.removeprefix('wrong-')}  ", "dim")
+        ends = [_score(plays[name]) if name in plays else Text("–") for name in ("untouched", "solution")]
+        table.add_row(task.assignment, task.name, f"{task.points:g}", *ends, wrong)
+    mend = [f"{p.assignment}/{p.task}: {p.name}: {p.problem}" for p in proof.plays if p.problem]
+    verdict = f"{proof.course}: {len(proof.plays)} plays of {len(proof.tasks)} tasks in {proof.seconds:.0f} s"
+    if proof.proven:
+        return Group(table, Text(""), Text(f"{verdict}: proven", "green"))
+    return Group(
+        table,
+        Text(""),
+        *(Text(f"• {sentence}") for sentence in (*proof.problems, *mend)),
+        Text(f"{verdict}: not proven; mend the points above and prove it again", "red"),
+    )
+
+
+def _score(play: Play) -> Text:
+    return Text(f"{'✗' if play.problem else '✓'} {play.earned:g}", "red" if play.problem else "green")
+
+
+def _order(tasks: Sequence[Task], play: Play) -> tuple[int, int, str]:
+    kinds = ["untouched", "solution"]
+    names = [task.name for task in tasks]
+    return names.index(play.task), kinds.index(play.name) if play.name in kinds else 2, play.name
+
+
+class _Stage:
+    """Where a course is played: makes machines, performs scripts, asks the runner, clears up."""
+
+    def __init__(
+        self, course: Course, driver: Driver, runner: CheckRunner, secret: bytes, tasks: Sequence[Task]
+    ) -> None:
+        self._course = course
+        self._driver = driver
+        self._runner = runner
+        self._secret = secret
+        self._tasks = {task.name: task for task in tasks}
+        self._numbers = count(1)
+        self._closed = False
+
+    def problems(self, chosen: Sequence[Task]) -> Iterator[str]:
+        """Scripts that are missing, misnamed, or speak of what is not there."""
+        known = {(task.assignment, task.name) for task in self._tasks.values()}
+        root = self._course.folder / "solutions"
+        for folder in sorted(root.glob("*/*/")):
+            if (folder.parent.name, folder.name) not in known:
+                yield f"{folder}: there is no such task; rename the folder, or remove it."
+        for task in chosen:
+            folder = root / task.assignment / task.name
+            scripts, lab = self._scripts(task), self._lab(task)
+            if "solution" not in scripts:
+                yield f"{folder}: there is no solution.sh, so nothing shows that the task can be done."
+            if len(scripts) < 2:
+                yield f"{folder}: there is no wrong-….sh, so nothing shows that a wrong solution is seen."
+            for path in sorted(folder.glob("*")):
+                match = _SCRIPT.match(path.name)
+                if not match:
+                    yield f"{path}: call it solution.sh, wrong-NAME.sh, or with .MACHINE before .sh."
+                elif match["machine"] and match["machine"] not in lab.machines:
+                    yield f"{path}: the lab {lab.id} has no machine '{match['machine']}'."
+            for name in {other for script in scripts.values() for other in script.after}:
+                if name not in self._tasks:
+                    yield f"{folder}: '# after: {name}': the course has no such task."
+
+    def play(self, chosen: Sequence[Task], at_once: int, progress: Progress) -> list[Play]:
+        """Play everything, several plays at once."""
+        self._clear(leftovers=True)
+        jobs = self._jobs(chosen)
+        total = sum(len(tasks) for tasks, _, _ in jobs)
+        plays: list[Play] = []
+        progress(0, f"{total} plays of {len(chosen)} tasks")
+        pool = ThreadPoolExecutor(at_once, thread_name_prefix="prove")
+        try:
+            waiting: set[Future[list[Play]]] = {pool.submit(self._job, *job) for job in jobs}
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for play in (play for future in done for play in future.result()):
+                    plays.append(play)
+                    told = f"{play.task}: {play.name} earned {play.earned:g} of {play.points:g}"
+                    progress(100 * len(plays) // total, told)
+        finally:
+            self._closed = True  # of no consequence when all is done; after an interrupt no play begins
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._clear()  # plays that go on lose their machines, and end
+            pool.shutdown()
+            self._clear()
+        return plays
+
+    def _jobs(self, chosen: Sequence[Task]) -> list[tuple[list[Task], str, _Script | None]]:
+        """What to play: the tasks of an assignment untouched, together; each script by itself.
+
+        Labs of several machines take longest, so they come first.
+        """
+        jobs: list[tuple[list[Task], str, _Script | None]] = []
+        for assignment in dict.fromkeys(task.assignment for task in chosen):
+            together = [task for task in chosen if task.assignment == assignment]
+            jobs += [
+                ([task], name, script) for task in together for name, script in self._scripts(task).items()
+            ]
+            jobs.append((together, "untouched", None))
+        return sorted(jobs, key=lambda job: -len(self._lab(job[0][0]).machines))
+
+    def _job(self, tasks: list[Task], name: str, script: _Script | None) -> list[Play]:
+        began = time.monotonic()
+        lab = self._lab(tasks[0])
+        reports: dict[str, dict[str, Any]] = {}
+        problem = ""
+        try:
+            with self._machines(lab) as refs:
+                if script:
+                    for text in self._in_order(tasks[0], script):
+                        self._perform(refs, text)
+                reports = self._check(lab, refs, tasks)
+        except (MachineError, ChecksError, _Failed, ContentError) as error:
+            problem = str(error)
+        seconds = round((time.monotonic() - began) / len(tasks), 1)
+        return [_verdict(task, name, reports.get(task.name), problem, seconds) for task in tasks]
+
+    def _check(self, lab: Lab, refs: dict[str, MachineRef], tasks: list[Task]) -> dict[str, dict[str, Any]]:
+        found = {name: self._driver.poll(ref) for name, ref in refs.items()}
+        reports = self._runner.run(
+            self._course.checks(tasks[0].assignment),
+            [task.name for task in tasks],
+            {name: lambda ref=ref: self._driver.open_session(ref) for name, ref in refs.items()},  # type: ignore[misc]
+            lab.default,
+            addresses={name: machine.address for name, machine in found.items() if machine},
+            timeout=CHECK_SECONDS,
+        )
+        return {report["task"]: report for report in reports}
+
+    @contextmanager
+    def _machines(self, lab: Lab) -> Iterator[dict[str, MachineRef]]:
+        """Fresh machines of a lab, of an owner of their own, for as long as they are needed."""
+        if self._closed:
+            raise _Failed("the proof was interrupted")
+        owner = f"{OWNER}{os.getpid()}:{next(self._numbers)}"
+        specs = lab_specs(self._course, lab.id, owner, self._secret)
+        try:
+            for spec in specs:
+                if spec.driver != self._driver.name:
+                    raise _Failed(f"machine {spec.ref.machine} needs the driver {spec.driver}")
+                if self._driver.ensure(spec).state is not State.RUNNING:
+                    raise _Failed(f"machine {spec.ref.machine} did not come up; look at its set-up script")
+            yield {spec.ref.machine: spec.ref for spec in specs}
+        finally:
+            for spec in specs:
+                self._driver.delete(spec.ref)
+
+    def _perform(self, refs: dict[str, MachineRef], script: _Script) -> None:
+        """Run a script's parts, each on its machine, as root."""
+        for machine, text in script.texts.items():
+            encoded = base64.b64encode(text.encode()).decode()
+            session = self._driver.open_session(refs[machine])
+            try:
+                # from a file, as a person would: `pkill -f` must not find the script in our own command line
+                session.run(f"echo {encoded} | base64 -d > {_ON_MACHINE} && chmod 700 {_ON_MACHINE}")
+                result = session.run(_ON_MACHINE, timeout=SCRIPT_SECONDS)
+                session.run(f"rm -f {_ON_MACHINE}")
+            finally:
+                session.close()
+            if result.rc != 0:
+                output = (result.stdout + result.stderr).decode(errors="replace").strip()
+                last = " / ".join(output.splitlines()[-5:])
+                how = "did not end in time" if result.timed_out else f"ended with {result.rc}"
+                raise _Failed(f"its script {how} on {machine}: {last or 'it printed nothing'}")
+
+    def _in_order(self, task: Task, script: _Script, above: tuple[str, ...] = ()) -> list[_Script]:
+        """A script, and before it the solutions that it builds on."""
+        before: list[_Script] = []
+        for name in script.after:
+            if name in (*above, task.name):
+                raise _Failed(f"'# after: {name}' leads in a circle")
+            if name not in self._tasks:
+                raise _Failed(f"'# after: {name}': the course has no such task")
+            other = self._tasks[name]
+            solution = self._scripts(other).get("solution")
+            if solution is None or self._lab(other) != self._lab(task):
+                raise _Failed(f"'# after: {name}': that task has no solution on the same lab")
+            steps = self._in_order(other, solution, (*above, task.name))
+            before += [step for step in steps if step not in before]
+        return [*before, script]
+
+    def _scripts(self, task: Task) -> dict[str, _Script]:
+        """A task's scripts by play, the solution first."""
+        default = self._lab(task).default
+        texts: dict[str, dict[str, str]] = {}
+        folder = self._course.folder / "solutions" / task.assignment / task.name
+        for path in sorted(folder.glob("*.sh"), key=lambda path: (path.name.count("."), path.name)):
+            if match := _SCRIPT.match(path.name):
+                machine = match["machine"] or default
+                texts.setdefault(match["play"], {})[machine] = path.read_text(encoding="utf-8")
+        return {
+            play: _Script(
+                parts, tuple(name for t in parts.values() for m in _AFTER.findall(t) for name in m.split())
+            )
+            for play, parts in texts.items()
+        }
+
+    def _lab(self, task: Task) -> Lab:
+        lab = self._course.assignment(task.assignment).lab
+        assert lab is not None  # the survey finds no tasks in assignments without a lab
+        return self._course.labs[lab]
+
+    def _clear(self, leftovers: bool = False) -> None:
+        """Remove the machines of this proof, or those that proofs left behind whose process is gone."""
+        for machine in self._driver.machines(course=self._course.id):
+            owner, _, process = machine.ref.owner.partition(":")
+            if owner + ":" != OWNER:
+                continue
+            pid = process.partition(":")[0]
+            ours = pid == str(os.getpid())
+            if ours if not leftovers else not Path(f"/proc/{pid}").exists():
+                with suppress(MachineError):
+                    self._driver.delete(machine.ref)
+
+
+def _verdict(task: Task, name: str, report: dict[str, Any] | None, problem: str, seconds: float) -> Play:
+    """Whether a play went as it should."""
+    earned = float(report["earned"]) if report else 0.0
+    if report and not problem:
+        for check in report["checks"]:
+            if check["outcome"] in ("error", "timeout"):
+                mistake = (check["evidence"] or [{}])[-1].get("stderr", "").strip().splitlines()
+                said = f"{check['observed']} {mistake[-1] if mistake else ''}".strip()
+                problem = f"the check {check['name']} came to no verdict: {said}"
+                break
+        else:
+            unmet = "; ".join(f"{c['name']}: {c['observed']}" for c in report["checks"] if not c["earned"])
+            met = ", ".join(c["name"] for c in report["checks"] if c["earned"])
+            if name == "untouched" and earned:
+                problem = f"a machine that nobody touched earns {earned:g} ({met})"
+            elif name == "solution" and earned < task.points:
+                problem = f"the solution earns {earned:g} of {task.points:g} ({unmet})"
+            elif name.startswith("wrong-") and earned >= task.points:
+                problem = f"this wrong solution earns all {task.points:g} points"
+    return Play(task.assignment, task.name, name, task.points, earned, seconds, problem)
