@@ -1,0 +1,152 @@
+"""Autograde: a student's kernel apart from everything, and scores of machine tasks from outside of it."""
+
+import ast
+import os
+import sys
+import tempfile
+from typing import Any
+
+from IPython.core.inputtransformer2 import TransformerManager
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
+from nbconvert.exporters.exporter import ResourcesDict
+from nbformat.notebooknode import NotebookNode
+from nbformat.v4 import new_output
+from nbgrader import preprocessors, utils
+from nbgrader.api import Gradebook
+from traitlets import Unicode
+
+from . import confine
+from .report import plain_text, score, static_html
+from .service import Service, ServiceError
+
+Processed = tuple[NotebookNode, ResourcesDict]
+
+KEPT = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH")
+"""Of the grader's environment, what a student's kernel sees; besides `LC_…` and `NBGRADER_…`."""
+
+
+class GradingError(Exception):
+    """A submission cannot be graded. The message says why and what to do next."""
+
+
+def tasks_of(source: str) -> list[str]:
+    """The tasks that a cell checks: the constant names in its calls of `check`.
+
+    >>> tasks_of('from machineroom_checks import check\\ncheck("own-page")')
+    ['own-page']
+    """
+    try:
+        tree = ast.parse(TransformerManager().transform_cell(source))
+    except SyntaxError:
+        return []
+    return [
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", getattr(node.func, "attr", None)) == "check"
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+    ]
+
+
+def _is_tests(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and utils.is_grade(cell) and not utils.is_solution(cell)
+
+
+class ApartKernelManager(AsyncKernelManager):
+    """Starts a kernel that reads the system, and writes into `folder` and `home` only."""
+
+    folder = Unicode()
+    home = Unicode()
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        """The kernel's command, behind our script that takes its rights away."""
+        command = super().format_kernel_cmd(extra_arguments)
+        confined = [confine.__file__, self.folder, self.home, self.connection_file]
+        return [sys.executable, "-I", *confined, *command]
+
+
+class ExecuteApart(preprocessors.Execute):
+    """Runs a submitted notebook without the grader's tokens, files and processes within its reach."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("kernel_manager_class", ApartKernelManager)
+        super().__init__(*args, **kwargs)
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict, km: Any = None) -> Processed:
+        """Run the notebook's cells in a kernel with a home folder of its own."""
+        if not confine.available():
+            self.log.warning(
+                "This host's Linux has no Landlock: code in the submission can read what you can read, "
+                "your gradebook and keys too. Linux 5.13 or newer with 'landlock' in its lsm= list has it."
+            )
+        with tempfile.TemporaryDirectory(prefix="autograde-", ignore_cleanup_errors=True) as home:
+            self._home = home
+            return super().preprocess(nb, resources, km=km)
+
+    async def async_start_new_kernel(self, **kwargs: Any) -> None:
+        """Start the kernel with an environment of the student's."""
+        student = self.resources["nbgrader"]["student"]
+        kept = {k: v for k, v in os.environ.items() if k in KEPT or k.startswith(("LC_", "NBGRADER_"))}
+        own = {"HOME": self._home, "TMPDIR": self._home, "USER": student, "JUPYTERHUB_USER": student}
+        self.km.home = self._home
+        self.km.folder = self.resources["metadata"]["path"]
+        await super().async_start_new_kernel(env={**kept, **own}, **kwargs)
+
+    start_new_kernel = run_sync(async_start_new_kernel)
+
+    def preprocess_cell(self, cell: NotebookNode, resources: ResourcesDict, index: int) -> Processed:
+        """Run one cell, unless it is for ScoreChecks: the machine is checked from outside, not from here."""
+        if _is_tests(cell) and tasks_of(cell.source):
+            return cell, resources
+        return super().preprocess_cell(cell, resources, index)
+
+    def on_cell_executed(self, **kwargs: Any) -> None:
+        """When the kernel replied with an error, nothing that the cell displayed counts as a score."""
+        super().on_cell_executed(**kwargs)
+        if kwargs["execute_reply"]["content"]["status"] == "error":
+            cell = kwargs["cell"]
+            cell.outputs = [output for output in cell.outputs if output.output_type != "execute_result"]
+
+
+class ScoreChecks(preprocessors.NbGraderPreprocessor):
+    """Gives tests cells that call `check` the score that the service vouches for.
+
+    Which tasks and how many points is read from the gradebook, which students cannot write.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> Processed:
+        """Replace the outputs of such cells by the reports and their score. Raises GradingError."""
+        where = resources["nbgrader"]
+        with Gradebook(where["db_url"]) as gradebook:
+            for cell in filter(_is_tests, nb.cells):
+                key = (cell.metadata.nbgrader["grade_id"], where["notebook"], where["assignment"])
+                tasks = tasks_of(gradebook.find_source_cell(*key).source)
+                if tasks:
+                    points = gradebook.find_graded_cell(*key).max_score
+                    reports = [self._report(task, where) for task in tasks]
+                    cell.outputs = _outputs(reports, points)
+        return nb, resources
+
+    def _report(self, task: str, where: dict[str, str]) -> dict[str, Any]:
+        course = self.parent.parent.coursedir.course_id
+        question = {"assignment": where["assignment"], "task": task, "student": where["student"]}
+        try:
+            return Service().json("POST", "courses", course, "score", json=question)
+        except ServiceError as error:
+            raise GradingError(
+                f"{where['student']}'s {where['assignment']} was not graded, because there is no score "
+                f"for the task '{task}': {error} Then autograde this submission again."
+            ) from error
+
+
+def _outputs(reports: list[dict[str, Any]], points: float) -> list[NotebookNode]:
+    """What each check saw, and the score where nbgrader looks for it."""
+    shown = [
+        new_output("display_data", {"text/html": static_html(report), "text/plain": plain_text(report)})
+        for report in reports
+    ]
+    whole = {key: sum(report[key] for report in reports) for key in ("points", "earned")}
+    return [*shown, new_output("execute_result", {"text/plain": str(score(whole, points))})]
