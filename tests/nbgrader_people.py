@@ -1,11 +1,14 @@
 """Who takes part in nbgrader's tests, and what they run."""
 
-import subprocess
+import os
 import sys
+import tempfile
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbgrader.api import Gradebook
+from nbgrader.apps import NbGraderApp
 
 COURSE = "linux-intro"
 
@@ -24,21 +27,35 @@ class Person:
         return self.home / "courses" / COURSE
 
     def nbgrader(self, *arguments: str, ok: bool = True) -> str:
-        """Run an nbgrader command as this person would in a terminal; what it printed."""
-        return self.python("-m", "nbgrader", *arguments, ok=ok)
+        """Run an nbgrader command as this person would in a terminal; what it printed.
 
-    def python(self, *arguments: str, ok: bool = True) -> str:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.home,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=150,
-        )
-        assert (done.returncode == 0) == ok, done.stdout
-        return done.stdout
+        It runs in a fork of this process, which has imported nbgrader already: that saves seconds.
+        """
+        with tempfile.TemporaryFile("w+") as output:
+            pid = os.fork()
+            if not pid:
+                os._exit(self._child(output.fileno(), arguments))
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            output.seek(0)
+            said = output.read()
+        assert (status == 0) == ok, said
+        return said
+
+    def _child(self, output: int, arguments: tuple[str, ...]) -> int:
+        try:
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            sys.stdout = sys.stderr = os.fdopen(1, "w", closefd=False, buffering=1)
+            os.chdir(self.home)
+            os.environ.clear()
+            os.environ.update(self.env)
+            NbGraderApp.launch_instance(list(arguments))
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException:
+            traceback.print_exc()
+            return 1
+        return 0
 
     def scores(self, student: str, assignment: str = "ps1", notebook: str = "lab") -> dict[str, float | None]:
         """A student's automatic scores in this person's gradebook, by cell."""

@@ -33,6 +33,10 @@ def configure(c: Config) -> None:
     c.Exchange.assignment_dir = str(Path.home())
     # what a student's notebook displays must not run as a script in a grader's browser
     c.HTMLExporter.sanitize_html = True
+    c.HTMLExporter.filters = {
+        "clean_html": "machineroom_nbgrader.clean.clean_html",
+        "strip_files_prefix": "machineroom_nbgrader.clean.clean_markdown",
+    }
     course = graded_course(workspace)
     if course:
         c.CourseDirectory.course_id = course.id

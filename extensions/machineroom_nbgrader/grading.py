@@ -97,12 +97,6 @@ class ExecuteApart(preprocessors.Execute):
 
     start_new_kernel = run_sync(async_start_new_kernel)
 
-    def preprocess_cell(self, cell: NotebookNode, resources: ResourcesDict, index: int) -> Processed:
-        """Run one cell, unless it is for ScoreChecks: the machine is checked from outside, not from here."""
-        if _is_tests(cell) and tasks_of(cell.source):
-            return cell, resources
-        return super().preprocess_cell(cell, resources, index)
-
     def on_cell_executed(self, **kwargs: Any) -> None:
         """When the kernel replied with an error, nothing that the cell displayed counts as a score."""
         super().on_cell_executed(**kwargs)

@@ -79,6 +79,8 @@ class ExchangeSubmit(Exchange, abc.ExchangeSubmit):
         self.log.info("Submitted as: %s %s %s", self.course, self.assignment, self.stamp(receipt))
         for report in receipt.get("checks") or ():
             self.log.info("%s: %g of %g points", report["task"], report["earned"], report["points"])
+        if receipt.get("problem"):
+            self.log.warning("%s", receipt["problem"])
 
     def _keep(self, receipt: Receipt, archive: bytes) -> None:
         dest = self.copy_of(receipt)
