@@ -67,6 +67,8 @@ c.JupyterHub.load_roles = [
             "read:hub",
             "read:metrics",
             "proxy",
+            auth.ACCESS,
+            auth.OPERATE,
         ],
         "services": ["operator"],
     },
