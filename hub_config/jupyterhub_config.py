@@ -67,8 +67,6 @@ c.JupyterHub.load_roles = [
             "read:hub",
             "read:metrics",
             "proxy",
-            auth.ACCESS,
-            auth.OPERATE,
         ],
         "services": ["operator"],
     },

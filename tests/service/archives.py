@@ -8,7 +8,7 @@ import tarfile
 def archive(files: dict[str, str | bytes], *extra: tarfile.TarInfo) -> bytes:
     """A gzipped tar of these files, and of members that are only headers."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content in files.items():
             data = content.encode() if isinstance(content, str) else content
             info = tarfile.TarInfo(name)
@@ -16,7 +16,7 @@ def archive(files: dict[str, str | bytes], *extra: tarfile.TarInfo) -> bytes:
             tar.addfile(info, io.BytesIO(data))
         for info in extra:
             tar.addfile(info)
-    return buffer.getvalue()
+    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 def member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:

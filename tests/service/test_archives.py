@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from fastapi import HTTPException
 from machineroom_hub.service.archives import Refused, take
-from service.archives import BAD, GOOD
+
+from .archives import BAD, GOOD
 
 
 async def sent(data: bytes) -> AsyncIterator[bytes]:

@@ -91,6 +91,8 @@ def _read_tree(handle: int, prefix: str, files: dict[str, bytes]) -> None:
             elif stat.S_ISREG(kind):
                 with os.fdopen(inner, "rb", closefd=False) as file:
                     files[prefix + name] = file.read(_MAX_BYTES + 1)
+            else:
+                raise ChecksBroken(f"{prefix}{name} among the checks is neither a file nor a folder")
         finally:
             os.close(inner)
         if len(files) > _MAX_FILES or sum(map(len, files.values())) > _MAX_BYTES:

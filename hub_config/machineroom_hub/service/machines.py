@@ -11,8 +11,6 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from fastapi.responses import StreamingResponse
 from machineroom_spawners.course import Course
 from machineroom_spawners.drivers.base import Driver, Machine, MachineError, Progress
-from machineroom_spawners.drivers.docker import DockerDriver
-from machineroom_spawners.names import slug
 from machineroom_spawners.spec import MachineRef, MachineSpec, machine_spec
 
 from . import audit, metrics
@@ -192,18 +190,4 @@ def _do(service: Service, driver: Driver, place: Place, action: Action, progress
         return driver.resume(ref)
     if action == "stop":
         return driver.stop(ref)
-    spec = place.spec(service)
-    machine = (driver.ensure if action == "ensure" else driver.reset)(spec, progress)
-    if isinstance(driver, DockerDriver):
-        _join_workspace(service, driver, spec)
-    return machine
-
-
-def _join_workspace(service: Service, driver: DockerDriver, spec: MachineSpec) -> None:
-    """Put the owner's workspace, a container of the same engine, on the machine's networks."""
-    workspace = f"mr-{service.room.id}-w-{slug(spec.ref.owner)}"
-    try:
-        driver.connect(workspace, driver.ensure_networks([spec]))
-    except MachineError as error:
-        if "No such container" not in str(error):  # it does not run: it joins when it starts
-            raise
+    return (driver.ensure if action == "ensure" else driver.reset)(place.spec(service), progress)

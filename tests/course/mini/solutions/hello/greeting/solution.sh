@@ -1,3 +1,0 @@
-#!/bin/sh
-echo hello > /srv/greetings/hello
-chmod 600 /srv/greetings/hello
