@@ -22,6 +22,7 @@ from .content import ContentError
 from .course import read_course
 from .drivers import make_driver
 from .drivers.base import Driver, MachineError
+from .drivers.docker import DockerDriver
 from .names import slug
 from .spec import MachineSpec, lab_specs
 from .workspace import Seat
@@ -164,18 +165,20 @@ class DockerLabSpawner(DockerSpawner):
         super().__init__(*args, **kwargs)
         self._steps = Steps()
         self._seats: list[Seat] = []
+        self._specs: list[MachineSpec] = []
+        self._problems: list[str] = []
 
     # What the hub calls
 
     async def start(self) -> tuple[str, int]:
         """Start the workspace, and beside it the machines; the address of the notebook server."""
-        problems: list[str] = []
-        self._seats, specs = await self._in_thread(self._read_courses, problems)
-        self._steps.begin("workspace", *(str(spec.ref) for spec in specs))
-        machines = [asyncio.create_task(self._ensure(spec, problems)) for spec in specs]
+        self._problems = []
+        self._seats, self._specs = await self._in_thread(self._read_courses)
+        self._steps.begin("workspace", *(str(spec.ref) for spec in self._specs))
+        machines = [asyncio.create_task(self._ensure(spec)) for spec in self._specs]
         try:
             address = await self._start_workspace()
-            await self._wait_for(machines, specs, problems)
+            await self._wait_for(machines)
         except BaseException:
             # cancelled at start_timeout, too: what threads still make is found by its name next time
             for machine in machines:
@@ -205,9 +208,11 @@ class DockerLabSpawner(DockerSpawner):
     async def delete_forever(self) -> None:
         """The user is gone for good: remove the home and every machine."""
         await self._discard(grace=0)
-        for driver in {"docker": self._driver("docker"), **self._drivers}.values():
+        networks = self._networks_driver()
+        for driver in list(self._drivers.values()):
             for machine in await self._in_thread(driver.machines, self.user.name):
                 await self._in_thread(driver.delete, machine.ref)
+        await self._in_thread(networks.release_networks, self.user.name)
         with suppress(docker.errors.NotFound):
             await self.docker("remove_volume", self.home_volume)
 
@@ -314,7 +319,7 @@ class DockerLabSpawner(DockerSpawner):
 
     # Machines
 
-    def _read_courses(self, problems: list[str]) -> tuple[list[Seat], list[MachineSpec]]:
+    def _read_courses(self) -> tuple[list[Seat], list[MachineSpec]]:
         """The user's places in courses, and the machines that shall be there when the user arrives."""
         seats: list[Seat] = []
         specs: list[MachineSpec] = []
@@ -326,12 +331,12 @@ class DockerLabSpawner(DockerSpawner):
                     specs += lab_specs(seat.course, lab, self.user.name, self.secret)
             except ContentError as error:
                 self.log.error("Course %s of %s cannot be read: %s", course_id, self.user.name, error)
-                problems.append(f"Course {course_id} cannot be read; its instructor has to mend it.")
+                self._problems.append(f"Course {course_id} cannot be read; its instructor has to mend it.")
                 continue
             seats.append(seat)
         return seats, specs
 
-    async def _ensure(self, spec: MachineSpec, problems: list[str]) -> None:
+    async def _ensure(self, spec: MachineSpec) -> None:
         """Have a machine made, started or resumed; its failure is told, and keeps nobody from a notebook."""
         name, part, loop = spec.ref.machine, str(spec.ref), asyncio.get_running_loop()
 
@@ -354,22 +359,35 @@ class DockerLabSpawner(DockerSpawner):
         else:
             self._steps.say(part, 100, f"Machine {name} is ready")
 
-    async def _wait_for(
-        self, machines: list[asyncio.Task[None]], specs: list[MachineSpec], problems: list[str]
-    ) -> None:
+    async def _wait_for(self, machines: list[asyncio.Task[None]]) -> None:
         """Give the machines some time, join their networks, and leave word of what is missing."""
         if machines:
             await asyncio.wait(machines, timeout=self.machine_patience)
-        for spec, machine in zip(specs, machines, strict=True):
+        for spec, machine in zip(self._specs, machines, strict=True):
             if not machine.done():
-                problems.append(f"Machine {spec.ref.machine} is still being made; it will be there shortly.")
-        await self._join()
-        if problems:
-            await self.docker("put_archive", self.object_name, "/", workspace.problems_file(problems))
+                name = spec.ref.machine
+                self._problems.append(f"Machine {name} is still being made; it will be there shortly.")
+        if self._problems:
+            problems = workspace.problems_file(self._problems)
+            await self.docker("put_archive", self.object_name, "/", problems)
 
     async def _join(self) -> None:
-        """Give the workspace a leg on every network that its user has."""
-        await self._in_thread(self._driver("docker").join, self.user.name, self.object_name)
+        """Give the workspace a leg on every network of its user; without one it works, but for the machines."""
+        networks = self._networks_driver()
+        try:
+            await self._in_thread(networks.ensure_networks, [s for s in self._specs if s.driver == "docker"])
+            owned = {"label": [f"{key}={value}" for key, value in self.labels.items()]}
+            names = [network["Name"] for network in await self.docker("networks", filters=owned)]
+            await self._in_thread(networks.connect, self.object_name, names)
+        except MachineError as error:
+            self.log.error("%s: %s", self.object_name, error)
+            self._problems.append(str(error))
+
+    def _networks_driver(self) -> DockerDriver:
+        """The driver that makes the networks on which this container stands."""
+        driver = self._driver("docker")
+        assert isinstance(driver, DockerDriver)
+        return driver
 
     def _driver(self, name: str) -> Driver:
         """The driver `name`; one for all users, as it keeps nothing about any."""
