@@ -107,7 +107,12 @@ class Lab(Content):
         name = self.machines[machine].setup
         if name is None:
             return None
-        path = self.folder / name
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            # a TA may write here, and must not read the host's files through a machine of their own
+            raise ContentError(
+                f"{self.folder / 'lab.yml'}: machines.{machine}.setup: {name} is not in the lab's folder"
+            )
         if not path.is_file():
             raise ContentError(
                 f"{self.folder / 'lab.yml'}: machines.{machine}.setup: there is no file {path}"

@@ -350,12 +350,13 @@ class DockerLabSpawner(DockerSpawner):
         except Exception as error:
             if isinstance(error, MachineError):
                 self.log.error("Machine %s: %s", spec.ref, error)
+                reason = str(error)
             else:
                 self.log.exception("Machine %s", spec.ref)
-            problems.append(
-                f"Machine {name} ({spec.ref.course}, {spec.ref.lab}) could not be started: {error}"
-            )
-            self._steps.say(part, 100, f"{problems[-1]} Your notebook starts all the same.")
+                reason = "Try again later; an operator finds the reason in the hub's log."
+            text = f"Machine {name} ({spec.ref.course}, {spec.ref.lab}) could not be started. {reason}"
+            self._problems.append(text)
+            self._steps.say(part, 100, f"{text} Your notebook starts all the same.")
         else:
             self._steps.say(part, 100, f"Machine {name} is ready")
 
@@ -372,7 +373,7 @@ class DockerLabSpawner(DockerSpawner):
             await self.docker("put_archive", self.object_name, "/", problems)
 
     async def _join(self) -> None:
-        """Give the workspace a leg on every network of its user; without one it works, but for the machines."""
+        """Give the workspace a leg on every network of its user; without any it works, but for machines."""
         networks = self._networks_driver()
         try:
             await self._in_thread(networks.ensure_networks, [s for s in self._specs if s.driver == "docker"])

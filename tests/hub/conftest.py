@@ -98,7 +98,9 @@ class Hub:
             process.kill() if kill else process.terminate()
         process.wait(60)
 
-    def login(self, name: str, password: str = PASSWORD, client: httpx.Client | None = None) -> httpx.Response:
+    def login(
+        self, name: str, password: str = PASSWORD, client: httpx.Client | None = None
+    ) -> httpx.Response:
         """Log in as a browser does; the answer to the form."""
         client = client or self.browser()
         page = client.get("/hub/login")

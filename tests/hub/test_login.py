@@ -17,7 +17,9 @@ def test_the_right_password_lets_in(hub: Hub, name: str) -> None:
     assert "ada" in home.text
 
 
-@pytest.mark.parametrize(("name", "password"), [("bob", "wrong"), ("nobody", PASSWORD), ("", ""), ("../x", "y")])
+@pytest.mark.parametrize(
+    ("name", "password"), [("bob", "wrong"), ("nobody", PASSWORD), ("", ""), ("../x", "y")]
+)
 def test_anything_else_does_not(hub: Hub, name: str, password: str) -> None:
     answer = hub.login(name, password)
     assert answer.status_code == 403

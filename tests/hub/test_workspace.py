@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from machineroom_spawners import workspace
+from machineroom_spawners.content import ContentError
 from machineroom_spawners.course import read_course
 from machineroom_spawners.spawner import give
 from machineroom_spawners.workspace import Seat
@@ -134,3 +135,14 @@ def test_giving_a_folder_away_follows_no_links(tmp_path: Path) -> None:
     assert inside.stat().st_uid == 54321
     assert outside.stat().st_uid != 54321
     assert tmp_path.stat().st_uid != 54321
+
+
+@pytest.mark.parametrize("way", ["../../../secret", "link.sh"])
+def test_a_setup_script_is_a_file_of_its_lab(tmp_path: Path, way: str) -> None:
+    (tmp_path / "secret").write_text("the room's")
+    lab = tmp_path / "linux" / "labs" / "single"
+    seat(tmp_path / "linux", "ta")
+    (lab / "link.sh").symlink_to(tmp_path / "secret")
+    (lab / "lab.yml").write_text(f"machines: {{box: {{image: lab-slim, setup: {way}}}}}")
+    with pytest.raises(ContentError, match="is not in the lab's folder"):
+        read_course(tmp_path / "linux")
