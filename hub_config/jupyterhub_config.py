@@ -51,6 +51,7 @@ c.JupyterHub.services = [
         "oauth_no_confirm": True,
         "oauth_client_allowed_scopes": [auth.ACCESS, *auth.scopes(courses)],
         "display": True,
+        "timeout": 1,  # the hub needs nothing of it, and must not wait for it at its start
     },
     {"name": "operator", "api_token": room.token("operator"), "display": False},
 ]

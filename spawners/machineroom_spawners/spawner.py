@@ -21,7 +21,7 @@ from . import workspace
 from .content import ContentError
 from .course import read_course
 from .drivers import make_driver
-from .drivers.base import Driver, MachineError
+from .drivers.base import Driver, MachineError, State
 from .drivers.docker import DockerDriver
 from .names import slug
 from .spec import MachineSpec, lab_specs
@@ -342,11 +342,11 @@ class DockerLabSpawner(DockerSpawner):
 
         def progress(percent: int, message: str) -> None:
             if not loop.is_closed():  # the hub may end before the machine is done
-                loop.call_soon_threadsafe(self._steps.say, part, percent, f"Machine {name}: {message}")
+                loop.call_soon_threadsafe(self._steps.say, part, percent, message)
 
         try:
             driver = self._driver(spec.driver)
-            await loop.run_in_executor(self._machine_executor, driver.ensure, spec, progress)
+            machine = await loop.run_in_executor(self._machine_executor, driver.ensure, spec, progress)
         except Exception as error:
             if isinstance(error, MachineError):
                 self.log.error("Machine %s: %s", spec.ref, error)
@@ -358,7 +358,10 @@ class DockerLabSpawner(DockerSpawner):
             self._problems.append(text)
             self._steps.say(part, 100, f"{text} Your notebook starts all the same.")
         else:
-            self._steps.say(part, 100, f"Machine {name} is ready")
+            if machine.state is State.BROKEN:
+                self._problems.append(
+                    f"Machine {name} ({spec.ref.course}, {spec.ref.lab}) is broken. Reset it."
+                )
 
     async def _wait_for(self, machines: list[asyncio.Task[None]]) -> None:
         """Give the machines some time, join their networks, and leave word of what is missing."""
