@@ -137,6 +137,9 @@ class PasswordAuthenticator(Authenticator):
     auth_refresh_age = Integer(
         60, config=True, help="Seconds until a change of somebody's account takes effect."
     )
+    auth_refresh_strict = Bool(
+        True, config=True, help="Refuse the tokens, too, of those who may not log in any more."
+    )
     refresh_pre_spawn = Bool(True, config=True, help="Look at the account again before a server starts.")
 
     @default("allowed_users")

@@ -175,15 +175,29 @@ class DockerLabSpawner(DockerSpawner):
         self._problems = []
         self._seats, self._specs = await self._in_thread(self._read_courses)
         self._steps.begin("workspace", *(str(spec.ref) for spec in self._specs))
-        machines = [asyncio.create_task(self._ensure(spec)) for spec in self._specs]
+        machines: list[asyncio.Task[None]] = []
         try:
+            await self._discard(grace=5)  # a hub that was killed may have left one
+            machines += [asyncio.create_task(self._ensure(spec)) for spec in self._specs]
             address = await self._start_workspace()
             await self._wait_for(machines)
-        except BaseException:
+        except BaseException as error:
             # cancelled at start_timeout, too: what threads still make is found by its name next time
             for machine in machines:
                 machine.cancel()
-            await asyncio.shield(self._discard())
+            if isinstance(error, asyncio.CancelledError):  # the hub itself says nothing then
+                text = f"Broken off: it was stopped, or took more than {self.start_timeout} s. Try again."
+                self._steps.say("workspace", 0, text)
+            with suppress(*NOT_ANSWERING):
+                await asyncio.shield(self._discard())
+            if isinstance(error, NOT_ANSWERING):
+                self.log.error("%s cannot be started: %s", self.object_name, error)
+                raise SpawnException(
+                    "The container engine did not do its part. Try again in a minute; if it happens again, "
+                    "an operator finds out what is wrong with: ./machineroom doctor",
+                    reason="engine",
+                    status_code=503,
+                ) from error
             raise
         return address
 
@@ -229,7 +243,6 @@ class DockerLabSpawner(DockerSpawner):
         try:
             async with self._starting:
                 self._steps.say(name, 10, "Making your workspace")
-                await self._discard(grace=5)  # a hub that was killed may have left one
                 await self._make_home()
                 try:
                     ip, port = await super().start()
@@ -377,12 +390,8 @@ class DockerLabSpawner(DockerSpawner):
 
     async def _join(self) -> None:
         """Give the workspace a leg on every network of its user; without any it works, but for machines."""
-        networks = self._networks_driver()
         try:
-            await self._in_thread(networks.ensure_networks, [s for s in self._specs if s.driver == "docker"])
-            owned = {"label": [f"{key}={value}" for key, value in self.labels.items()]}
-            names = [network["Name"] for network in await self.docker("networks", filters=owned)]
-            await self._in_thread(networks.connect, self.object_name, names)
+            await self._in_thread(self._networks_driver().join, self.user.name, self.object_name)
         except MachineError as error:
             self.log.error("%s: %s", self.object_name, error)
             self._problems.append(str(error))

@@ -4,6 +4,7 @@ import json
 import shlex
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import docker
@@ -211,6 +212,40 @@ def test_a_hub_killed_during_a_start_leaves_nothing_in_the_way(hub: Hub, engine:
     start(hub, "bob")
     assert alive(hub, "bob")
     assert len(engine.containers.list(all=True, filters={"name": name})) == 1
+
+
+AILING = """
+def ailing(spawner):
+    if spawner.user.name == "tariq":
+        spawner.image = "machineroom/gone:latest"
+    if spawner.user.name == "ines":
+        spawner.start_timeout = 1
+c.Spawner.pre_spawn_hook = ailing
+"""
+
+
+@pytest.fixture
+def ailing(hub: Hub) -> Iterator[None]:
+    """Tariq's image is missing, and Ines's patience is too short; said where operators say such things."""
+    extra = hub.room.state / "jupyterhub_config.py"
+    extra.write_text(AILING)
+    hub.restart()
+    yield
+    extra.unlink()
+    hub.restart()
+
+
+def test_a_start_that_fails_says_why_and_leaves_nothing(
+    hub: Hub, engine: docker.DockerClient, ailing: None
+) -> None:
+    for user, reason in {"tariq": "./machineroom image build workspace", "ines": "took more than 1 s"}.items():
+        hub.operator.post(f"/users/{user}/server").raise_for_status()
+        told = hub.operator.get(f"/users/{user}/server/progress").text
+        assert '"failed": true' in told
+        assert reason in told
+        until(lambda user=user: not hub.model(user)["servers"], 30, f"{user} still starts")
+        name = f"mr-{hub.room.id}-w-{user}"
+        assert not engine.containers.list(all=True, filters={"name": name})
 
 
 def test_home_and_machine_outlive_the_workspace(
