@@ -238,7 +238,10 @@ def ailing(hub: Hub) -> Iterator[None]:
 def test_a_start_that_fails_says_why_and_leaves_nothing(
     hub: Hub, engine: docker.DockerClient, ailing: None
 ) -> None:
-    for user, reason in {"tariq": "./machineroom image build workspace", "ines": "took more than 1 s"}.items():
+    for user, reason in {
+        "tariq": "./machineroom image build workspace",
+        "ines": "took more than 1 s",
+    }.items():
         hub.operator.post(f"/users/{user}/server").raise_for_status()
         told = hub.operator.get(f"/users/{user}/server/progress").text
         assert '"failed": true' in told
