@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import docker
+from machineroom_hub.images import remove_images
 from machineroom_hub.room import Room
 
 
@@ -32,5 +33,4 @@ def sweep(engine: docker.DockerClient, room: Room) -> None:
         network.remove()
     for volume in engine.volumes.list(filters=ours):
         volume.remove(force=True)
-    for image in engine.images.list(filters=ours):
-        engine.images.remove(image.id, force=True)
+    remove_images(room)

@@ -4,14 +4,14 @@ import fcntl
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
 import docker
-from docker.errors import ImageNotFound
+from docker.errors import APIError, ImageNotFound
 from machineroom_spawners.content import ContentError
 
 from ..room import Room
@@ -88,6 +88,23 @@ def build(
         builder = _Builder(room, manifests, client, forced, progress)
         builder.run(list(wanted.values()))
         return [_image(client, builder.plan, manifests[name]) for name in names or manifests]
+
+
+def remove_images(room: Room) -> None:
+    """Remove what the room has among the engine's images: those it built, layers, machines' snapshots.
+
+    Its containers must be gone. What another room's machines stand on is left.
+    """
+    client = docker.from_env(timeout=900)
+    ours = {"label": f"machineroom.room={room.id}"}
+    # By tag, since an image with others on it can only be untagged: it goes with the last of them.
+    for image in client.images.list(filters=ours):
+        for tag in image.tags:
+            with suppress(APIError):
+                client.images.remove(tag, force=True)
+    for image in client.images.list(filters=ours):
+        with suppress(APIError):
+            client.images.remove(str(image.id), force=True)
 
 
 class _Plan:
@@ -190,7 +207,7 @@ class _Builder:
                     for name in waiting:
                         self.progress(name, percent // 3, f"Debian 13: {words}")
 
-        with _explained("Debian itself", "bootstrap from the host's mirror", waiting[0]):
+        with _explained(waiting[0], "Debian itself, from the host's mirror"):
             self.processes.run(
                 self.plan.archive.bootstrap(target), env={"TMPDIR": str(self.scratch)}, heard=heard
             )
@@ -218,7 +235,7 @@ class _Builder:
             if found is None:
                 tell(0, "")
                 labels = {} if number < len(steps) else self._last_labels(manifest, base, step)
-                with _explained(name, step.title, name):
+                with _explained(name, step.title):
                     found = self.layers.make(layer, step, name, tell, labels)
             layer = found
             done += step.seconds
@@ -242,13 +259,13 @@ class _Builder:
 
 
 @contextmanager
-def _explained(image: str, step: str, name: str) -> Iterator[None]:
+def _explained(image: str, step: str) -> Iterator[None]:
     """Say of a step's error which image and step it was, and what to do next."""
     try:
         yield
     except StepError as error:
-        output = "\n".join(f"    {line}" for line in error.output)
-        whole = f"{error}\n{output}".lower()
+        lines = [f"image {image}: step '{step}': {error}", *(f"    {line}" for line in error.output)]
+        whole = "\n".join(lines).lower()
         if "no space left" in whole or "disk quota" in whole:
             advice = "free some space on the disk (docker system df says what the engine holds)"
         elif any(words in whole for words in ("unable to locate package", "no installation candidate")):
@@ -259,10 +276,10 @@ def _explained(image: str, step: str, name: str) -> Iterator[None]:
             advice = "see that this host reaches its package mirror (apt-get update, pip download)"
         else:
             advice = "mend what the last lines tell of"
-        raise ImageError(
-            f"image {name}: step '{step}' of {image}: {error}\n{output}\n"
-            f"Next: {advice}, then run: machineroom image build {name}. What is done so far is kept."
-        ) from None
+        lines.append(
+            f"Next: {advice}, then run: ./machineroom image build {image}. What is done so far is kept."
+        )
+        raise ImageError("\n".join(lines)) from None
 
 
 @contextmanager

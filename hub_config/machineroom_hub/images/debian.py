@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 RELEASE = "trixie"
@@ -76,6 +77,7 @@ class Archive:
         ]
 
 
+@cache
 def host_archive() -> Archive:
     """The mirrors and proxies that the host's own apt is configured with."""
     return Archive(*_mirrors(_ask("apt-get", "indextargets", "--format", _TARGET)), options=_proxies())
