@@ -5,6 +5,7 @@ complaint is turned into one sentence that an author can act on.
 """
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,18 +27,36 @@ class Content(BaseModel):
 Model = TypeVar("Model", bound=Content)
 
 
-def read(path: Path, model: type[Model], **known: Any) -> Model:
-    """Read the YAML file `path` as a `model`; `known` are values that the file does not hold.
+def text_of(path: Path, within: Path) -> str:
+    """The text of the file `path`, if it truly lies in the folder `within`.
+
+    Graders may write into a course, and we read it as root: a link, even one that is put there while
+    we read, must not show them a file of the host. What was opened is asked where it lies.
 
     Raises:
-        ContentError: the file is missing, is not YAML, or does not fit the model.
+        ContentError: it does not exist, lies elsewhere, or is not text.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(opened, encoding="utf-8") as file:
+            if not Path(f"/proc/self/fd/{opened}").readlink().is_relative_to(within):
+                raise ContentError(f"{path}: is a link that leads out of {within}; put the file itself there")
+            return file.read()
     except FileNotFoundError:
         raise ContentError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ContentError(f"{path}: cannot be read: {error}") from None
+
+
+def read(path: Path, model: type[Model], *, within: Path | None = None, **known: Any) -> Model:
+    """Read the YAML file `path` as a `model`; `known` are values that the file does not hold.
+
+    It must truly lie in the folder `within`, which has no links in its own path (default: its folder).
+
+    Raises:
+        ContentError: the file is missing, is not YAML, or does not fit the model.
+    """
+    text = text_of(path, within or path.parent.resolve())
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)

@@ -22,7 +22,7 @@ class Assignment(Content):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)
     title: str = ""
-    lab: str | None = None
+    lab: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)
     due: datetime | None = None
 
     @model_validator(mode="after")
@@ -59,7 +59,7 @@ class Course(Content):
     def labs(self) -> dict[str, Lab]:
         """Every lab that an assignment names, in the order of the assignments. Raises ContentError."""
         names = dict.fromkeys(a.lab for a in self.assignments if a.lab)
-        return {name: read_lab(self.folder / "labs" / name) for name in names}
+        return {name: read_lab(self.folder / "labs" / name, self.folder) for name in names}
 
     def assignment(self, name: str) -> Assignment:
         """The assignment called `name`. Raises ContentError."""

@@ -11,7 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from .content import Content, ContentError, read
+from .content import Content, ContentError, read, text_of
 
 MACHINE_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}\Z")
 RESERVED = {"workspace", "localhost", "hub"}
@@ -107,22 +107,19 @@ class Lab(Content):
         name = self.machines[machine].setup
         if name is None:
             return None
-        path = (self.folder / name).resolve()
-        if not path.is_relative_to(self.folder.resolve()):
-            # a TA may write here, and must not read the host's files through a machine of their own
-            raise ContentError(
-                f"{self.folder / 'lab.yml'}: machines.{machine}.setup: {name} is not in the lab's folder"
-            )
-        if not path.is_file():
-            raise ContentError(
-                f"{self.folder / 'lab.yml'}: machines.{machine}.setup: there is no file {path}"
-            )
-        return path.read_text(encoding="utf-8")
+        try:
+            return text_of(self.folder / name, self.folder)
+        except ContentError as error:
+            raise ContentError(f"{self.folder / 'lab.yml'}: machines.{machine}.setup: {error}") from None
 
 
-def read_lab(folder: Path) -> Lab:
-    """The lab in `folder`, which holds `lab.yml` and its set-up scripts. Raises ContentError."""
-    lab = read(folder / "lab.yml", Lab, id=folder.name, folder=folder)
+def read_lab(folder: Path, within: Path | None = None) -> Lab:
+    """The lab in `folder`, which holds `lab.yml` and its set-up scripts; no link leads out of `within`.
+
+    Raises:
+        ContentError: anything that an author has to mend.
+    """
+    lab = read(folder / "lab.yml", Lab, within=within, id=folder.name, folder=folder)
     for machine in lab.machines:
         lab.setup_script(machine)
     return lab

@@ -144,5 +144,5 @@ def test_a_setup_script_is_a_file_of_its_lab(tmp_path: Path, way: str) -> None:
     seat(tmp_path / "linux", "ta")
     (lab / "link.sh").symlink_to(tmp_path / "secret")
     (lab / "lab.yml").write_text(f"machines: {{box: {{image: lab-slim, setup: {way}}}}}")
-    with pytest.raises(ContentError, match="is not in the lab's folder"):
+    with pytest.raises(ContentError, match="leads out of"):
         read_course(tmp_path / "linux")

@@ -12,6 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 from machineroom_hub.service.checking import ChecksBroken, copy_checks
+from machineroom_spawners.content import ContentError
 from machineroom_spawners.course import read_course
 
 from .archives import GOOD
@@ -317,3 +318,20 @@ def test_a_link_among_the_checks_leads_nowhere(course: Path, tmp_path: Path, tri
     with pytest.raises(ChecksBroken):
         copy_checks(found, "first", cache)
     assert "the host's secret" not in "".join(p.read_text() for p in cache.rglob("*.py"))
+
+
+def test_a_lab_that_becomes_a_link_shows_nothing_of_the_host(course: Path, tmp_path: Path) -> None:
+    (tmp_path / "box.sh").write_text("the host's secret")
+    found = read_course(course)
+    assert "mkdir" in str(found.labs["pair"].setup_script("box"))
+    shutil.rmtree(course / "labs" / "pair")
+    (course / "labs" / "pair").symlink_to(tmp_path)
+    with pytest.raises(ContentError, match="leads out of"):
+        found.labs["pair"].setup_script("box")
+    (course / "labs" / "pair" / "lab.yml").write_text("machines: {box: {image: lab-slim}}")
+    with pytest.raises(ContentError, match="leads out of"):
+        read_course(course)
+    (course / "course.yml").unlink()
+    (course / "course.yml").symlink_to(tmp_path / "box.sh")
+    with pytest.raises(ContentError, match="leads out of"):
+        read_course(course)
