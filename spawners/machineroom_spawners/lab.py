@@ -36,9 +36,9 @@ Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(lambda n: n)]
 class Limits(Content):
     """What one machine may use. A lab's machine overrides the course's `machine:` defaults."""
 
-    memory: Size | None = Field(None, description="memory and swap together, in bytes")
-    cpus: float | None = Field(None, gt=0, le=64, description="share of CPUs, 1 = one CPU")
-    pids: int | None = Field(None, ge=16, le=32768, description="processes and threads")
+    memory: Size | None = Field(default=None, description="memory and swap together, in bytes")
+    cpus: float | None = Field(default=None, gt=0, le=64, description="share of CPUs, 1 = one CPU")
+    pids: int | None = Field(default=None, ge=16, le=32768, description="processes and threads")
 
     def over(self, defaults: "Limits") -> "Limits":
         """These limits, with `defaults` where nothing is said."""
