@@ -68,6 +68,8 @@ c.JupyterHub.load_roles = [
             "read:hub",
             "read:metrics",
             "proxy",
+            auth.ACCESS,
+            auth.OPERATE,
         ],
         "services": ["operator"],
     },

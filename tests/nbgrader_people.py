@@ -10,7 +10,7 @@ from pathlib import Path
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderApp
 
-COURSE = "linux-intro"
+COURSE, SECOND_COURSE = "linux-intro", "networks"
 
 
 @dataclass
@@ -25,6 +25,11 @@ class Person:
     @property
     def course(self) -> Path:
         return self.home / "courses" / COURSE
+
+    @property
+    def notebook(self) -> Path:
+        """The notebook of the assignment ps1, as fetched."""
+        return self.home / COURSE / "ps1" / "lab.ipynb"
 
     def nbgrader(self, *arguments: str, ok: bool = True) -> str:
         """Run an nbgrader command as this person would in a terminal; what it printed.

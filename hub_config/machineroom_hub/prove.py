@@ -33,6 +33,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from . import folders
 from .survey import Task, digest, survey
 
 OWNER = "prove:"
@@ -150,15 +151,13 @@ def save(course: Course, proof: Proof) -> None:
         "plays": len(proof.plays),
         "seconds": proof.seconds,
     }
-    part = course.folder / "proof.json.part"
-    part.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    part.replace(course.folder / "proof.json")
+    folders.write(course.folder, "proof.json", (json.dumps(said, indent=2) + "\n").encode())
 
 
 def is_proven(course: Course) -> bool:
     """Whether the course's `proof.json` speaks of checks, labs and solutions as they are now."""
     try:
-        said = json.loads((course.folder / "proof.json").read_text(encoding="utf-8"))
+        said = json.loads(folders.read(course.folder, "proof.json") or b"{}")
         return said["digest"] == digest(course)
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -360,13 +359,14 @@ class _Stage:
 
     def _scripts(self, task: Task) -> dict[str, _Script]:
         """A task's scripts by play, the solution first."""
-        default = self._lab(task).default
+        lab = self._lab(task)
         texts: dict[str, dict[str, str]] = {}
         folder = self._course.folder / "solutions" / task.assignment / task.name
         for path in sorted(folder.glob("*.sh"), key=lambda path: (path.name.count("."), path.name)):
             if match := _SCRIPT.match(path.name):
-                machine = match["machine"] or default
-                texts.setdefault(match["play"], {})[machine] = path.read_text(encoding="utf-8")
+                machine = match["machine"] or lab.default
+                if machine in lab.machines:
+                    texts.setdefault(match["play"], {})[machine] = path.read_text(encoding="utf-8")
         return {
             play: _Script(
                 parts, tuple(name for t in parts.values() for m in _AFTER.findall(t) for name in m.split())

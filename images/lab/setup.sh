@@ -7,12 +7,20 @@ systemctl mask --quiet \
     systemd-firstboot.service systemd-pstore.service systemd-logind.service \
     systemd-journald-audit.socket systemd-ask-password-console.path systemd-ask-password-wall.path \
     console-getty.service getty.target getty@tty1.service
+# What is done here is not done again at every first boot.
+journalctl --update-catalog
+systemctl mask --quiet \
+    ldconfig.service systemd-journal-catalog-update.service systemd-sysusers.service systemd-update-done.service
+mkdir -p /etc/systemd/system-generators
+for generator in systemd-ssh-generator systemd-gpt-auto-generator; do
+    ln -s /dev/null /etc/systemd/system-generators/$generator
+done
 # Nothing happens on a machine that its student did not start.
 systemctl mask --quiet \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer man-db.timer e2scrub_all.timer fstrim.timer
 systemctl set-default --quiet multi-user.target
 # D-Bus comes when it is asked for.
-systemctl disable --quiet dbus.service 2>/dev/null || true
+ln -s /dev/null /etc/systemd/system/multi-user.target.wants/dbus.service
 
 # A machine gets its own host key and its own id.
 rm -f /etc/ssh/ssh_host_*

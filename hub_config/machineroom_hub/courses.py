@@ -1,0 +1,261 @@
+"""The courses of a room: add one, bring it up to date, list them, release an assignment.
+
+A room works on a copy of its own: instructors write in it (notebooks, checks, the gradebook), so
+an update takes over what the author changed and leaves alone what an instructor did.
+"""
+
+import base64
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import httpx
+from docker.errors import DockerException, ImageNotFound
+from machineroom_spawners.content import ContentError
+from machineroom_spawners.course import Course, read_course
+from machineroom_spawners.drivers.base import Progress, silent
+from machineroom_spawners.spawner import give
+from machineroom_spawners.workspace import host_uid
+
+from . import folders
+from .images import image_tag, read_manifests
+from .prove import is_proven
+from .room import Room
+from .survey import files, require
+
+AUTHORED = ("source", "checks", "labs", "images", "solutions")
+"""The folders that come from a course's author; all else in a live folder is the instructors' own."""
+
+GENERATE_SECONDS = 300
+"""How long nbgrader may take to make a release version."""
+
+_GENERATE = """
+cd "$HOME/courses/$1" || exit
+nbgrader generate_assignment "$2" --force \\
+    --CourseDirectory.course_id="$1" --CourseDirectory.root="$PWD" >&2 &&
+tar -cz -C "release/$2" . | base64
+"""
+
+
+@dataclass(frozen=True)
+class Added:
+    """What came of adding a course: files taken over, and files that an instructor has changed as well.
+
+    Of those in `kept` the author's version lies beside, as `NAME.new`.
+    """
+
+    course: Course
+    new: bool
+    taken: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def add(room: Room, path: Path, *, update: bool = False) -> Added:
+    """Copy the course in the folder `path` into the room; a course that is there only with `update`.
+
+    Raises:
+        ContentError: something that the author has to mend.
+    """
+    course = read_course(path)
+    own = {manifest.parent.name for manifest in course.folder.glob("images/*/image.yml")}
+    require(course, {*read_manifests(room), *own})
+    live = room.courses / course.id
+    if live.resolve() == course.folder:
+        raise ContentError(f"{path} is the room's own copy; name the folder that the course came from")
+    offered = _offered(course.folder)
+    if not live.exists():
+        _first_copy(course.folder, live, offered)
+        _remember(room, course.id, offered)
+        return Added(read_course(live), True, tuple(offered), ())
+    if not update:
+        return Added(read_course(live), False, (), ())
+    taken, kept = _take_over(course.folder, live, offered, _remembered(room, course.id))
+    _remember(room, course.id, offered)
+    return Added(read_course(live), False, tuple(taken), tuple(kept))
+
+
+def get(room: Room, course_id: str) -> Course:
+    """The room's course `course_id`, as it is now. Raises ContentError."""
+    known = sorted(path.parent.name for path in room.courses.glob("*/course.yml"))
+    if course_id not in known:
+        raise ContentError(
+            f"there is no course '{course_id}' here; there are: {', '.join(known) or 'none yet'}. "
+            "Add one with ./machineroom course add PATH"
+        )
+    return read_course(room.courses / course_id)
+
+
+def listing(room: Room) -> list[dict[str, Any]]:
+    """Every course: `{"id", "title", "assignments", "machines", "proven", "problem"}`."""
+    found = []
+    for path in sorted(room.courses.glob("*/course.yml")):
+        row: dict[str, Any] = {"id": path.parent.name, "title": "", "assignments": [], "machines": 0}
+        try:
+            course = read_course(path.parent)
+        except ContentError as error:  # one broken course does not hide the others
+            found.append({**row, "proven": False, "problem": str(error)})
+            continue
+        row["title"] = course.title
+        row["assignments"] = [assignment.name for assignment in course.assignments]
+        row["machines"] = sum(len(lab.machines) for lab in course.labs.values())
+        found.append({**row, "proven": is_proven(course), "problem": ""})
+    return found
+
+
+def release(
+    room: Room, course_id: str, assignment: str, *, unproven: bool = False, progress: Progress = silent
+) -> None:
+    """Make the students' version of an assignment with nbgrader, and hand it to the service.
+
+    Raises:
+        ContentError: no such assignment, nbgrader refuses the notebooks, or the course is not proven.
+        ReleaseError: the engine or the service does not play its part.
+    """
+    course = get(room, course_id)
+    course.assignment(assignment)
+    checked = any(course.checks(each.name).is_dir() for each in course.assignments)
+    if checked and not unproven and not is_proven(course):
+        raise ContentError(
+            f"course {course_id} is not proven as it is now: run ./machineroom course prove "
+            f"{course.folder}, or release it all the same with --unproven"
+        )
+    progress(10, f"nbgrader makes the students' version of {assignment}")
+    archive = generate(room, course, assignment)
+    progress(80, "Handing it to the service")
+    _call(room, "PUT", f"courses/{course_id}/assignments/{assignment}/release", content=archive)
+    progress(100, f"{assignment} is released")
+
+
+def is_released(room: Room, course_id: str, assignment: str) -> bool:
+    """Whether students can fetch the assignment now. Raises ReleaseError."""
+    found = _call(room, "GET", f"courses/{course_id}/assignments").json()
+    return any(each["name"] == assignment and each["released"] for each in found)
+
+
+class ReleaseError(Exception):
+    """A release did not work out: what happened, and what to do next."""
+
+
+def generate(room: Room, course: Course, assignment: str) -> bytes:
+    """The students' version of an assignment, a gzipped tar, made by nbgrader in the workspace's image.
+
+    The container has the course's folder and nothing else: no network, and no token of anybody.
+    """
+    try:
+        client = docker.from_env(timeout=GENERATE_SECONDS)
+        give(course.folder, host_uid(client.info()))
+        container = client.containers.create(
+            image_tag("workspace"),
+            ["sh", "-c", _GENERATE, "sh", course.id, assignment],
+            volumes={str(course.folder): {"bind": f"/home/jovyan/courses/{course.id}", "mode": "rw"}},
+            network_mode="none",
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            mem_limit="1g",
+            pids_limit=256,
+            labels={"machineroom.room": room.id},
+        )
+    except ImageNotFound:
+        raise ReleaseError("there is no workspace image: run ./machineroom image build workspace") from None
+    except DockerException as error:
+        raise ReleaseError(f"the Docker engine cannot run nbgrader: {error}") from None
+    try:
+        container.start()
+        code = container.wait(timeout=GENERATE_SECONDS)["StatusCode"]
+        said = container.logs(stdout=False).decode(errors="replace").strip()
+        archive = base64.b64decode(container.logs(stderr=False))
+    except (DockerException, httpx.HTTPError, OSError) as error:
+        raise ReleaseError(f"nbgrader did not come to an end: {error}") from None
+    finally:
+        container.remove(force=True, v=True)
+    if code or not archive:
+        last = "\n".join(said.splitlines()[-8:])
+        raise ContentError(f"nbgrader cannot make {assignment} of {course.id}:\n{last}")
+    return archive
+
+
+def _call(room: Room, method: str, path: str, **arguments: Any) -> httpx.Response:
+    url = f"http://127.0.0.1:{room.port}/services/machineroom/api/{path}"
+    headers = {"Authorization": f"token {room.token('operator')}"}
+    try:
+        answer = httpx.request(method, url, headers=headers, timeout=120, trust_env=False, **arguments)
+    except httpx.HTTPError as error:
+        raise ReleaseError(
+            f"the service does not answer ({error}): ./machineroom status, then ./machineroom logs service"
+        ) from None
+    if answer.is_error:
+        try:
+            detail = answer.json()["detail"]
+        except (ValueError, KeyError):
+            detail = answer.text[:300]
+        raise ReleaseError(f"the service refused {method} {path}: {answer.status_code} {detail}")
+    return answer
+
+
+def _offered(folder: Path) -> dict[str, str]:
+    """The author's files, by name below `folder`, with their SHA-256."""
+    top = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    found = [*(path for path in top if not path.is_symlink()), *files(folder, AUTHORED)]
+    return {path.relative_to(folder).as_posix(): _sha256(path.read_bytes()) for path in found}
+
+
+def _first_copy(source: Path, live: Path, offered: dict[str, str]) -> None:
+    live.parent.mkdir(parents=True, exist_ok=True)
+    part = live.with_name(f".{live.name}.part")
+    if part.exists():  # of an `add` that was killed
+        shutil.rmtree(part)
+    part.mkdir(mode=0o750)
+    for name in offered:
+        folders.write(part, name, (source / name).read_bytes())
+    part.rename(live)
+
+
+def _take_over(
+    source: Path, live: Path, offered: dict[str, str], before: dict[str, str]
+) -> tuple[list[str], list[str]]:
+    """Bring `live` up to date with the author's files: names of those taken over, and of those kept."""
+    taken, kept = [], []
+    for name in sorted({*offered, *before}):
+        now = folders.read(live, name)
+        theirs = _sha256(now) if now is not None else None
+        new, old = offered.get(name), before.get(name)
+        if new in (theirs, old):
+            continue
+        if theirs == old and new is None:
+            folders.remove(live, name)
+            taken.append(name)
+        elif theirs == old:
+            folders.write(live, name, (source / name).read_bytes())
+            taken.append(name)
+        else:
+            if new is not None:
+                folders.write(live, f"{name}.new", (source / name).read_bytes())
+            kept.append(name)
+    return taken, kept
+
+
+def _record(room: Room, course_id: str) -> Path:
+    return room.courses / f"{course_id}.json"
+
+
+def _remember(room: Room, course_id: str, offered: dict[str, str]) -> None:
+    """Note the author's files as they are now, for the next update."""
+    path = _record(room, course_id)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(offered, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _remembered(room: Room, course_id: str) -> dict[str, str]:
+    try:
+        return json.loads(_record(room, course_id).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,165 @@
+"""The server's side: what JupyterLab's panels ask, by role, and what stays responsive meanwhile."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from nbgrader_people import COURSE, SECOND_COURSE, Person, marks
+from nbgrader_service import State
+
+
+@contextmanager
+def server_of(person: Person, *options: str) -> Iterator[httpx.Client]:
+    """This person's Jupyter server, as long as needed, and a client that is logged in."""
+    socket = person.home / "server.sock"
+    command = [sys.executable, "-m", "jupyter_server", f"--ServerApp.sock={socket}", *options]
+    settings = ["--ServerApp.token=t", "--ServerApp.open_browser=False", "--ServerApp.allow_root=True"]
+    log = person.home / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, *settings], cwd=person.home, env=person.env, stdout=output, stderr=output
+        )
+    transport = httpx.HTTPTransport(uds=str(socket))
+    with httpx.Client(
+        transport=transport, base_url="http://localhost", headers={"Authorization": "token t"}, timeout=60
+    ) as client:
+        try:
+            deadline = time.monotonic() + 60
+            while not socket.exists() or client.get("/api").is_error:
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+            yield client
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def student(submitted: State, ada: Person) -> Iterator[httpx.Client]:
+    with server_of(ada, "--ServerApp.jpserver_extensions={'jupyterlab': True}") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def grader(graded: str, ines: Person) -> Iterator[httpx.Client]:
+    with server_of(ines, "--ServerApp.jpserver_extensions={'jupyterlab': False}") as client:
+        yield client
+
+
+class TestStudent:
+    def test_courses(self, student: httpx.Client) -> None:
+        assert student.get("/courses").json() == {"success": True, "value": [COURSE]}
+
+    def test_the_list_has_what_is_fetched_and_submitted(self, student: httpx.Client) -> None:
+        answer = student.get("/assignments", params={"course_id": COURSE}).json()
+        assert answer["success"], answer
+        fetched, submitted = answer["value"]
+        assert fetched["status"] == "fetched"
+        assert fetched["path"] == f"{COURSE}/ps1"
+        assert fetched["notebooks"] == [{"notebook_id": "lab", "path": f"{COURSE}/ps1/lab.ipynb"}]
+        assert submitted["status"] == "submitted"
+        assert len(submitted["submissions"]) >= 2
+
+    @pytest.mark.parametrize(("action", "said"), [("fetch", "already have"), ("submit", "later to submit")])
+    def test_failures_are_sentences(self, student: httpx.Client, action: str, said: str) -> None:
+        assignment = "ps1" if action == "fetch" else "later"
+        body = {"course_id": COURSE, "assignment_id": assignment}
+        answer = student.post(f"/assignments/{action}", json=body).json()
+        assert answer["success"] is False
+        assert said in answer["value"]
+        assert "Traceback" not in answer["value"]
+
+    def test_no_formgrader(self, student: httpx.Client) -> None:
+        assert student.get("/formgrader/api/status").status_code == 404
+        assert student.get("/formgraders").status_code == 404
+        page = student.get("/lab", follow_redirects=True).text
+        assert "@jupyter/nbgrader:formgrader" in page
+        assert "@jupyter/nbgrader:assignment-list" not in page
+
+    def test_the_server_answers_while_a_notebook_is_validated(
+        self, student: httpx.Client, ada: Person
+    ) -> None:
+        work = ada.home / "slow"
+        work.mkdir()
+        wait = (
+            "import pathlib, time\npathlib.Path('started').touch()\n"
+            "while not pathlib.Path('go').exists(): time.sleep(0.05)"
+        )
+        tests = marks("slow", grade=True, locked=True, points=1)
+        nbformat.write(
+            new_notebook(cells=[new_code_cell(wait), new_code_cell("assert False", metadata=tests)]),
+            work / "slow.ipynb",
+        )
+        with ThreadPoolExecutor(1) as threads:
+            validation = threads.submit(
+                student.post, "/assignments/validate", params={"path": "slow/slow.ipynb"}
+            )
+            deadline = time.monotonic() + 60
+            while not (work / "started").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert student.get("/api", timeout=10).is_success
+            assert not validation.done()
+            (work / "go").touch()
+            answer = validation.result().json()
+        assert answer["success"], answer
+        assert [failed["source"] for failed in answer["value"]["failed"]] == ["assert False"]
+
+    def test_nothing_outside_is_validated(self, student: httpx.Client) -> None:
+        answer = student.post("/assignments/validate", params={"path": "../outside.ipynb"})
+        assert answer.status_code == 403
+
+    def test_strangers_are_sent_away(self, student: httpx.Client) -> None:
+        headers = {"Authorization": ""}
+        student.cookies.clear()
+        assert student.get("/courses", headers=headers).status_code in (302, 403)
+        assert student.post("/assignments/submit", headers=headers, json={}).status_code == 403
+
+
+class TestGrader:
+    def test_formgrader_knows_course_and_release(self, grader: httpx.Client) -> None:
+        page = grader.get("/formgrader/", follow_redirects=True)
+        assert page.status_code == 200, page.text
+        (assignment,) = grader.get("/formgrader/api/assignments").json()
+        assert (assignment["name"], assignment["status"]) == ("ps1", "released")
+
+    def test_the_course_list_opens_the_formgrader_of_each_course(self, grader: httpx.Client) -> None:
+        rows = {row["course_id"]: row for row in grader.get("/formgraders").json()["value"]}
+        assert list(rows) == [COURSE, SECOND_COURSE]
+        assert all(row["kind"] == "local" for row in rows.values())
+        for course in (SECOND_COURSE, COURSE):
+            page = grader.get(rows[course]["url"], follow_redirects=True).text
+            assert f"courses/{course}" in page
+            found = [assignment["name"] for assignment in grader.get("/formgrader/api/assignments").json()]
+            assert found == (["ps1"] if course == COURSE else [])
+
+    def test_buttons_do_what_commands_do(self, grader: httpx.Client, ines: Person) -> None:
+        for button in ("collect", "generate_feedback"):
+            answer = grader.post(f"/formgrader/api/assignment/ps1/{button}").json()
+            assert answer["success"], answer
+        answer = grader.post("/formgrader/api/submission/ps1/ada/autograde").json()
+        assert answer["success"], answer
+        assert ines.scores("ada")["own-page"] == 3
+
+    def test_a_failure_is_shown(self, grader: httpx.Client) -> None:
+        answer = grader.post("/formgrader/api/submission/ps1/zoe/autograde").json()
+        assert answer["success"] is False
+        assert "Zoe's machine does not answer" in answer["log"]
+
+    def test_a_submission_can_be_graded_by_hand(self, grader: httpx.Client) -> None:
+        (row,) = [
+            row
+            for row in grader.get("/formgrader/api/submitted_notebooks/ps1/lab").json()
+            if row["student"] == "ada"
+        ]
+        page = grader.get(f"/formgrader/submissions/{row['id']}/").text
+        assert "The page is served" in page
+        assert "<script>steal" not in page
