@@ -56,3 +56,5 @@ async def _bridge(url: str) -> None:
             os.write(1, message if isinstance(message, bytes) else message.encode())
     finally:
         loop.remove_reader(0)
+    if socket.close_code != 1000:
+        raise ServiceError(socket.close_reason or "the connection to the Machineroom service was lost.")

@@ -34,8 +34,8 @@ class Machine:
 
     @property
     def host(self) -> str:
-        """Its host name on the student's network, and in the ssh configuration."""
-        return f"{self.name}.{self.lab}"
+        """Its host name on the student's network and in the ssh configuration; no other machine has it."""
+        return f"{self.name}.{self.lab}.{self.course}"
 
 
 @dataclass(frozen=True)

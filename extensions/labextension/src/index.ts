@@ -126,7 +126,7 @@ function offerAll(
     icon: pageIcon,
     execute: args => {
       const machine = named(args);
-      const host = `${machine.machine}.${machine.lab}:${port(args)}`;
+      const host = `${machine.machine}.${machine.lab}.${machine.course}:${port(args)}`;
       window.open(`${URLExt.join(settings.baseUrl, 'proxy', host)}/`, '_blank', 'noopener');
     }
   });
