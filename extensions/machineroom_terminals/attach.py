@@ -6,6 +6,7 @@ service's console takes its place; when the connection is lost, it is made again
 """
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -21,13 +22,16 @@ from .topology import Machine, Topology, UnknownMachine, etc, read_topology
 OPTIONS = {
     "BatchMode": "yes",
     "EscapeChar": "none",
-    "LogLevel": "ERROR",
+    "LogLevel": "INFO",  # below, it does not say that the keep-alives went unanswered
     "ControlPath": "none",
     "ServerAliveInterval": "4",
     "ServerAliveCountMax": "3",
     "SendEnv": "LANG LC_*",
     "PermitLocalCommand": "yes",
 }
+
+REFUSED = re.compile("Permission denied|Host key verification failed|Too many authentication")
+"""What ssh says when to try again would change nothing."""
 
 SANE = "\x1b[?1047l\x1b[?1000;1002;1003;1004;1006;2004;1l\x1b>\x1b[?25h\x1b[0m"
 """Undoes what a program left switched on when its connection was cut: alternate screen, mouse, paste."""
@@ -60,7 +64,9 @@ def shell(machine: Machine, patience: int) -> Outcome:
         errors.seek(0)
         said = errors.read().decode("utf-8", "replace").split("\n")
         last = next((line.strip() for line in reversed(said) if line.strip()), "")
-        return Outcome(connected.exists(), rc, last.removeprefix("ssh: ").rstrip(".") if rc == 255 else "")
+        # 255 is also what ssh answers when the shell was killed, as it is when its machine goes down.
+        reason = last.removeprefix("ssh: ").rstrip(".") or "the shell was killed"
+        return Outcome(connected.exists(), rc, reason if rc == 255 else "")
 
 
 def stay(topology: Topology, machine: Machine) -> int:
@@ -71,9 +77,10 @@ def stay(topology: Topology, machine: Machine) -> int:
         if lost:
             say(f"{SANE}\nThe connection to {machine.title} was lost ({outcome.reason}).")
             say("What ran in this shell has ended. Trying to come back …")
-            outcome = _again(machine, seconds=10)
-            if not outcome.reason or outcome.connected:
-                continue
+            if _state(topology, machine) != "suspended":
+                outcome = _again(machine, seconds=10)
+                if outcome.connected:
+                    continue
         outcome = _help(topology, machine, outcome, lost)
     return outcome.rc
 
@@ -83,7 +90,8 @@ def _help(topology: Topology, machine: Machine, outcome: Outcome, lost: bool) ->
     try:
         state = service.state(topology, machine)
         if state == "running":
-            outcome = _again(machine, seconds=5)
+            if not REFUSED.search(outcome.reason):  # sshd shuts out those who are refused again and again
+                outcome = _again(machine, seconds=5)
             return outcome if outcome.connected else _console(topology, machine, outcome)
         say(f"{machine.title} {'is ' + state if state else 'does not exist yet'}.")
         if lost and state in ("stopped", "suspended"):
@@ -96,12 +104,20 @@ def _help(topology: Topology, machine: Machine, outcome: Outcome, lost: bool) ->
     return shell(machine, patience=15)
 
 
+def _state(topology: Topology, machine: Machine) -> str:
+    """The machine's state, "" if it cannot be known."""
+    try:
+        return service.state(topology, machine)
+    except service.ServiceError:
+        return ""
+
+
 def _again(machine: Machine, seconds: float) -> Outcome:
     """Try ssh until it connects, or for so many seconds."""
     end = time.monotonic() + seconds
     while True:
         outcome = shell(machine, patience=3)
-        if outcome.connected or not outcome.reason or time.monotonic() > end:
+        if outcome.connected or REFUSED.search(outcome.reason) or time.monotonic() > end:
             return outcome
         time.sleep(0.5)
 

@@ -1,8 +1,8 @@
 """Terminals of Jupyter that are shells on machines."""
 
+import os
 import re
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from tornado import web
 
 from .scrollback import Scrollback
 from .topology import WORKSPACE, Machine, UnknownMachine, read_topology
+from .typist import Typist
 
 TERMINAL_NAME = re.compile(r"\w{1,100}\Z")
 
@@ -29,9 +30,7 @@ class MachineTerminals(TerminalManager):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        # terminado types into all ptys from one thread, so one that does not read would silence them
-        # all. A thread here is held only while its pty does not read.
-        self.blocking_io_executor = ThreadPoolExecutor(64, "typing")
+        self.blocking_io_executor: Typist = Typist()
 
     def create(
         self, name: str | None = None, machine: str | None = None, cwd: str | None = None, **options: Any
@@ -76,4 +75,10 @@ class MachineTerminals(TerminalManager):
         """A pty whose output is kept for those who come back."""
         terminal = super().new_terminal(**kwargs)
         terminal.read_buffer = Scrollback()
+        os.set_blocking(terminal.ptyproc.fd, False)
         return terminal
+
+    def on_eof(self, ptywclients: PtyWithClients) -> None:
+        """The program in the pty has ended."""
+        self.blocking_io_executor.forget(ptywclients.ptyproc.fd)
+        super().on_eof(ptywclients)

@@ -129,7 +129,9 @@ class MachineProxyHandler(RemoteProxyHandler):
     def _machine(self, host: str) -> Machine:
         topology = read_topology()
         try:
-            return next((m for m in topology.machines if host in (m.host, f"{m.name}.{m.lab}")), None) or topology.find(host)
+            return next(
+                (m for m in topology.machines if host in (m.host, f"{m.name}.{m.lab}")), None
+            ) or topology.find(host)
         except UnknownMachine as error:
             raise web.HTTPError(403, str(error)) from None
 

@@ -21,7 +21,7 @@ QUESTIONS = re.compile(
             _CSI + r"\?u",  # keyboard protocol
             _CSI + r"\?\d+m",  # XTQMODKEYS
             _CSI + r"(?:1[13-689]|2[01])(?:;\d*)*t",  # size, position and title of the window
-            _OSC + r"[\d;]+[^\x07\x1b\x9c]*;?\?" + _ST,  # colours, clipboard
+            _OSC + r"\d+;(?:[^\x07\x1b\x9c]*;)?\?" + _ST,  # colours, clipboard
             _DCS + r"[$+]q[^\x07\x1b\x9c]*" + _ST,  # DECRQSS, XTGETTCAP
             r"\x1bZ|\x05",  # DECID, ENQ
         )
