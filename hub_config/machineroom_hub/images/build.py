@@ -173,8 +173,10 @@ class _Builder:
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir(parents=True)
         futures: dict[str, Future[Layer]] = {}
-        with ThreadPoolExecutor(max_workers=len(wanted) + 1) as pool:
+        with ThreadPoolExecutor(max_workers=2 * len(wanted) + 1) as pool:
             try:
+                for manifest in wanted:
+                    pool.submit(self._prefetch, manifest)
                 futures[DEBIAN] = pool.submit(self._bottom, [m.name for m in wanted if m.base == DEBIAN])
                 for manifest in wanted:
                     futures[manifest.name] = pool.submit(self._image, manifest, futures[manifest.base])
@@ -192,6 +194,12 @@ class _Builder:
             raise errors[0]
         self._prune(wanted)
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _prefetch(self, manifest: Manifest) -> None:
+        """Have the host fetch and build what the image's steps will ask for, while Debian is made."""
+        if self.plan.top(manifest) is None:
+            for step in self.plan.steps(manifest):
+                step.inputs(lambda _part, _words: None)  # if it fails, the step will, and say so
 
     def _bottom(self, waiting: Sequence[str]) -> Layer:
         """Debian itself, on which the images `waiting` stand."""

@@ -2,8 +2,9 @@
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 from . import wheels
 from .layers import INPUTS, Step, Tell
@@ -43,6 +44,9 @@ class Recipe:
 
     cache: Path
     processes: Processes
+    # Asked for early and again when needed: the second call waits for the first and finds it done.
+    _fetching: Lock = field(default_factory=Lock)
+    _building: Lock = field(default_factory=Lock)
 
     def steps(self, manifest: Manifest, line: list[Manifest]) -> list[Step]:
         """The steps of `manifest`, which stands on the others of its `line`."""
@@ -65,13 +69,12 @@ class Recipe:
 
         def inputs(tell: Tell) -> Tree:
             folder = self.cache / "wheels"
-            wheels.download(
-                lock,
-                folder,
-                self.processes,
-                lambda have, of: tell(0.8 * have / of, f"fetched {have} of {of}"),
-            )
-            tell(0.8, "installing")
+            tell(0, "fetching")
+            with self._fetching:
+                wheels.download(
+                    lock, folder, self.processes, lambda n, of: tell(0.7 * n / of, f"{n} fetched")
+                )
+            tell(0.7, "installing")
             return {"uv": wheels.uv(), "wheels": folder, "lock": wanted.encode()}
 
         count = wanted.count("==")
@@ -80,7 +83,9 @@ class Recipe:
 
     def _wheel(self) -> Step:
         def inputs(tell: Tell) -> Tree:
-            wheel = wheels.build_wheel(self.cache, self.processes, lambda words: tell(0.1, words))
+            tell(0, "building")
+            with self._building:
+                wheel = wheels.build_wheel(self.cache, self.processes, lambda words: tell(0.1, words))
             tell(0.9, "installing")
             return {"uv": wheels.uv(), wheel.name: wheel}
 
