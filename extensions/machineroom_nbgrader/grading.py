@@ -121,8 +121,20 @@ class ScoreChecks(preprocessors.NbGraderPreprocessor):
                 if tasks:
                     points = gradebook.find_graded_cell(*key).max_score
                     reports = [self._report(task, where) for task in tasks]
+                    self._warn(reports, where["student"])
                     cell.outputs = _outputs(reports, points)
         return nb, resources
+
+    def _warn(self, reports: list[dict[str, Any]], student: str) -> None:
+        """Say which checks earned nothing only because they could not be run."""
+        for report in reports:
+            for check in report["checks"]:
+                if check["outcome"] in ("error", "timeout"):
+                    self.log.warning(
+                        "%s: the check '%s' of '%s' earned nothing, because it could not be run: %s "
+                        "Mend the machine or the check and autograde again, or give the points by hand.",
+                        *(student, check["title"], report["task"], check["observed"]),
+                    )
 
     def _report(self, task: str, where: dict[str, str]) -> dict[str, Any]:
         course = self.parent.parent.coursedir.course_id

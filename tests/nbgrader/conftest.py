@@ -97,7 +97,10 @@ def released(service: State, ines: Person) -> State:
 def report(earned: float, points: float = 8) -> dict:
     """What the service says about a task."""
     check = {"name": "test_page", "title": "The page is served", "points": points, "earned": earned}
-    seen = {"outcome": "passed" if earned == points else "failed", "observed": "port 80 <is> closed"}
+    seen = {
+        "outcome": "passed" if earned == points else "failed" if earned else "error",
+        "observed": "port 80 <is> closed",
+    }
     return {
         "course": COURSE,
         "assignment": "ps1",

@@ -64,6 +64,10 @@ class TestScores:
         assert "for student 'zoe'" in graded
         assert not (ines.course / "autograded" / "zoe" / "ps1").exists()
 
+    def test_checks_that_could_not_run_are_told(self, graded: str) -> None:
+        assert "eve: the check 'The page is served' of 'own-page' earned nothing" in graded
+        assert "ada: the check" not in graded
+
     def test_the_service_is_asked_about_the_student(self, graded: str, submitted: State) -> None:
         assert {"assignment": "ps1", "task": "own-page", "student": "ada"} in submitted.asked
 
