@@ -153,7 +153,8 @@ class Layers:
                 raise Interrupted
             container = self.client.containers.create(
                 below.id,
-                [*_interpreter(step.script), f"{INPUTS}/step"],
+                # One stream, so that an error stands where it was printed.
+                ["/bin/sh", "-c", 'exec "$0" "$@" 2>&1', *_interpreter(step.script), f"{INPUTS}/step"],
                 entrypoint=[""],
                 stop_signal=step.stop_signal,
                 user="0",
