@@ -196,6 +196,7 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
                 if old:
                     self._remove(old["Id"])
                 self._api.rename(new, objects.container_name(self.room_id, ref))
+                self._sweep(ref)
             except BaseException:
                 self._remove(new)
                 raise
@@ -316,6 +317,7 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
             for found in self._find(ref):
                 if found:
                     self._remove(found["Id"])
+            self._sweep(ref)
             self.release_networks(ref.owner)
 
     # Snapshots
@@ -325,27 +327,26 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         machine = self._get(ref)
         repository, tag = objects.snapshot_tag(self.room_id, ref, name)
         with self._errors(ref, f"could not be saved as '{name}'"):
-            older = [s.id for s in self.snapshots(ref) if s.name == name]
             self._api.commit(
                 machine.id, repository=repository, tag=tag, conf={"Labels": {LABEL + "snapshot": name}}
             )
-            for image in older:
-                self._remove_image(image)
+            self._sweep(ref)
         return self._snapshot(ref, name)
 
     def snapshots(self, ref: MachineRef) -> list[Snapshot]:
         """The machine's snapshots, oldest first."""
-        wanted = objects.label_filter(objects.labels(self.room_id, ref))
-        with self._errors(ref, "has snapshots that could not be listed"):
-            images = self._api.images(filters={"label": [*wanted["label"], LABEL + "snapshot"]})
-        return sorted(map(objects.snapshot, images), key=lambda s: (s.created, s.name))
+        found = [objects.snapshot(image) for image in self._images(ref) if objects.is_tagged(image)]
+        return sorted(found, key=lambda s: (s.created, s.name))
 
     def delete_snapshot(self, ref: MachineRef, name: str) -> None:
-        """Forget a snapshot; one that does not exist is no error."""
-        with self._errors(ref, f"has a snapshot '{name}' that could not be deleted"):
-            for snapshot in self.snapshots(ref):
-                if snapshot.name == name:
-                    self._remove_image(snapshot.id)
+        """Forget a snapshot; one that does not exist is no error.
+
+        The disk that a machine was restored to lives as long as the machine.
+        """
+        tag = ":".join(objects.snapshot_tag(self.room_id, ref, name))
+        failure = f"has a snapshot '{name}' that could not be deleted"
+        with self._errors(ref, failure), suppress(docker.errors.ImageNotFound):
+            self._api.remove_image(tag, force=True)
 
     def _snapshot(self, ref: MachineRef, name: str) -> Snapshot:
         found = self.snapshots(ref)
@@ -355,9 +356,18 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         known = ", ".join(s.name for s in found) or "none"
         raise MachineError(f"{ref} has no snapshot '{name}'; it has: {known}")
 
-    def _remove_image(self, image: str) -> None:
-        with suppress(docker.errors.ImageNotFound):
-            self._api.remove_image(image, force=True)
+    def _images(self, ref: MachineRef) -> list[Mapping[str, Any]]:
+        """The machine's snapshots, and the forgotten ones that something still stood on."""
+        wanted = objects.label_filter(objects.labels(self.room_id, ref))
+        with self._errors(ref, "has snapshots that could not be listed"):
+            return self._api.images(filters={"label": [*wanted["label"], LABEL + "snapshot"]})
+
+    def _sweep(self, ref: MachineRef) -> None:
+        """Remove forgotten snapshots on which nothing stands any more."""
+        for image in self._images(ref):
+            if not objects.is_tagged(image):
+                with suppress(APIError):
+                    self._api.remove_image(image["Id"])
 
     # Reaching in
 
@@ -416,7 +426,7 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
     def release_networks(self, owner: str) -> None:
         """Remove the networks of `owner` on which no container is left, running or not."""
         for network in self._networks(owner):
-            if not self._api.containers(all=True, filters={"network": network["Id"]}):
+            if not self._api.containers(all=True, filters={"network": network["Name"]}):
                 with suppress(APIError):  # somebody has just joined it, or removed it
                     self._api.remove_network(network["Id"])
 

@@ -130,10 +130,11 @@ def container(
         "CapAdd": [*CAPABILITIES, *(c.removeprefix("CAP_") for c in spec.capabilities)],
         "Mounts": [{"Type": "bind", "Source": tools, "Target": TOOLS, "ReadOnly": True}],
         "NetworkMode": network,
+        "ShmSize": spec.memory // 4,  # what lies in memory's file systems must leave room for processes
     }
     if systemd:
         host["Runtime"] = RUNTIME
-        host["Tmpfs"] = {"/run": "exec,mode=755", "/run/lock": "mode=1777"}
+        host["Tmpfs"] = {"/run": f"exec,mode=755,size={spec.memory // 4}", "/run/lock": "mode=1777,size=1m"}
     return {
         "Image": image["Id"],
         "Hostname": spec.ref.machine,
@@ -141,7 +142,7 @@ def container(
         "Labels": {
             **labels(room, spec.ref),
             LABEL + "image": spec.image,
-            LABEL + "base-size": said.get(LABEL + "base-size") or str(image["Size"]),
+            LABEL + "lab-image-size": said.get(LABEL + "lab-image-size") or str(image["Size"]),
             LABEL + "maker": maker,
         },
         "StopSignal": "SIGRTMIN+3" if systemd else "SIGTERM",
@@ -222,8 +223,13 @@ def snapshot(image: Mapping[str, Any]) -> Snapshot:
         name=labelled[LABEL + "snapshot"],
         id=image["Id"],
         created=datetime.fromtimestamp(int(image["Created"]), UTC),
-        size=max(0, image["Size"] - int(labelled[LABEL + "base-size"])),
+        size=max(0, image["Size"] - int(labelled[LABEL + "lab-image-size"])),
     )
+
+
+def is_tagged(image: Mapping[str, Any]) -> bool:
+    """Whether a listed image still has a name; a forgotten one may stay for what stands on it."""
+    return any(tag != "<none>:<none>" for tag in image["RepoTags"] or [])
 
 
 def network(room: str, owner: str, name: str, subnet: str) -> dict[str, Any]:

@@ -113,6 +113,8 @@ class Stream:
         if self._ahead:
             ahead, self._ahead = self._ahead, b""
             return ahead
+        if self._socket.fileno() < 0:
+            return b""
         if not self._poll.poll(None if seconds is None else max(0, seconds) * 1000):
             return None
         try:
@@ -260,7 +262,7 @@ class DockerSession:
                 if data:
                     frames += data
                     _demultiplex(frames, out, err)
-                if data == b"" or self._key.encode() in out.before:
+                if data == b"" or (data and self._key.encode() in data):
                     if out.pid is None:
                         raise _NotStarted((out.before + err.before).decode(errors="replace"))
                     self.close()
@@ -385,7 +387,8 @@ def _script(command: str, marker: str) -> str:
     )
     return (
         f"setsid sh /proc/self/fd/9 9<<'{marker}s' <<'{marker}i'\n"
-        f"exec 9<&-; echo '{marker}<'$$; echo '{marker}<'$$ >&2; cd /root 2>&- || cd /; {prefer}{command}\n"
+        f"exec 9<&-; echo '{marker}<'$$; echo '{marker}<'$$ >&2; cd /root 2>&- || cd /; {prefer}\n"
+        f"{command}\n"
         f"{marker}s\n{marker}i\n"
         f"set -- $?; echo '{marker}>'$1; echo '{marker}>'$1 >&2\n"
     )
