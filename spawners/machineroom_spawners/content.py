@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+MAX_TEXT = 1 << 20
+"""Of one file of YAML or script."""
+
 
 class ContentError(Exception):
     """Something an author wrote cannot be used. The message names file, line and key."""
@@ -41,11 +44,14 @@ def text_of(path: Path, within: Path) -> str:
         with os.fdopen(opened, encoding="utf-8") as file:
             if not Path(f"/proc/self/fd/{opened}").readlink().is_relative_to(within):
                 raise ContentError(f"{path}: is a link that leads out of {within}; put the file itself there")
-            return file.read()
+            text = file.read(MAX_TEXT + 1)
     except FileNotFoundError:
         raise ContentError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ContentError(f"{path}: cannot be read: {error}") from None
+    if len(text) > MAX_TEXT:
+        raise ContentError(f"{path}: is longer than {MAX_TEXT >> 20} million characters")
+    return text
 
 
 def read(path: Path, model: type[Model], *, within: Path | None = None, **known: Any) -> Model:

@@ -4,12 +4,14 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from fastapi import HTTPException
+from fastapi import FastAPI, HTTPException, Request
+from machineroom_hub.service import limits
 from machineroom_hub.service.catalogue import Catalogue
 from machineroom_hub.service.core import Turns
 from machineroom_hub.service.sessions import SessionPool
 from machineroom_spawners.drivers.base import MachineError, Result
 from machineroom_spawners.spec import MachineRef
+from starlette.types import Message
 
 REF = MachineRef("ada", "demo", "pair", "box")
 COURSE = "title: {title}\nassignments: [{{name: first, lab: one}}]\n"
@@ -128,3 +130,32 @@ async def test_turns_are_taken_in_order_and_the_impatient_are_sent_away() -> Non
     async with turns.of("ada"), turns.of("ben"):
         pass
     assert turns._locks == {}
+
+
+@pytest.mark.parametrize("total", [False, True])
+def test_a_body_that_trickles_in_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, total: bool) -> None:
+    monkeypatch.setattr(limits, "BODY_SECONDS" if total else "CHUNK_SECONDS", 0.1)
+    app = FastAPI()
+    app.add_middleware(limits.Limits)
+
+    @app.post("/")
+    async def read(request: Request) -> int:
+        return len(await request.body())
+
+    async def send_slowly() -> list[Message]:
+        answer: list[Message] = []
+
+        async def receive() -> Message:
+            await asyncio.sleep(0.04 if total else 3600)
+            return {"type": "http.request", "body": b"x", "more_body": True}
+
+        async def send(message: Message) -> None:
+            answer.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+        await app(scope, receive, send)
+        return answer
+
+    start, body = asyncio.run(asyncio.wait_for(send_slowly(), 20))
+    assert start["status"] == 408
+    assert b"too slowly" in body["body"]

@@ -16,6 +16,7 @@ from .audit import log
 MAX_JSON = 64 << 10
 CHUNK_SECONDS = 20.0
 BODY_SECONDS = 600.0
+_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 _ARCHIVE = re.compile(r"/(release|submissions|feedback)\Z")
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -103,7 +104,8 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     """Into the metrics and the log; never the query, which can hold a token."""
     route: Any = scope.get("route")
     template = getattr(route, "path", "none").removeprefix(PREFIX)
-    metrics.requests.labels(scope["method"], template, status).observe(seconds)
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    metrics.requests.labels(method, template, status).observe(seconds)
     if template != "/metrics":
         address = scope["client"][0] if scope.get("client") else ""
         data = {
