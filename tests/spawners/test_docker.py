@@ -46,7 +46,7 @@ def driver(docker_driver: DockerDriver) -> DockerDriver:
 @pytest.fixture
 def victim(driver: DockerDriver, spec: SpecFactory) -> Iterator[MachineSpec]:
     """A machine with systemd, to be broken."""
-    wanted = spec("victim", image="lab", pids=96, cpus=0.5)
+    wanted = spec("victim", image="lab", pids=96)
     driver.ensure(wanted)
     yield wanted
     driver.delete(wanted.ref)
@@ -240,9 +240,9 @@ def test_a_bomb_in_a_command_is_ended_with_it(driver: DockerDriver, victim: Mach
 
 def test_memory_is_limited_with_what_lies_in_tmpfs(driver: DockerDriver, victim: MachineSpec) -> None:
     session = driver.open_session(victim.ref)
-    hog = session.run("head -c 400m /dev/zero | tail -c 400m | wc -c", timeout=60)
-    assert hog.stdout != b"419430400\n"
-    filled = session.run("head -c 400m /dev/zero >/run/fill; head -c 400m /dev/zero >/dev/shm/fill")
+    hog = session.run("head -c 200m /dev/zero | tail -c 200m | wc -c", timeout=60)
+    assert hog.stdout != b"209715200\n"
+    filled = session.run("head -c 200m /dev/zero >/run/fill; head -c 200m /dev/zero >/dev/shm/fill")
     assert filled.rc != 0
     session.run("rm -f /run/fill /dev/shm/fill")
     assert driver.ensure(victim).state is State.RUNNING

@@ -131,6 +131,8 @@ class Driver(ABC):
 
         A machine that exists is never changed or recreated to fit a changed spec: it holds
         somebody's work. Set-up is run once, and a machine whose set-up did not end is made anew.
+        One that exists and does not answer, because its student broke it, is given back as BROKEN
+        within a bounded time; one that cannot be made is a MachineError, and leaves nothing.
         """
 
     @abstractmethod
