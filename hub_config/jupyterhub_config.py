@@ -81,7 +81,7 @@ c.DockerLabSpawner.room_id = room.id
 c.DockerLabSpawner.secret = room.secret
 c.DockerLabSpawner.courses = str(room.courses)
 c.DockerLabSpawner.roles_of = lambda name: account.roles if (account := accounts.get(room, name)) else {}
-c.DockerLabSpawner.service_url = service_url
+c.DockerLabSpawner.service_url = f"{service_url}/services/{auth.SERVICE}"
 c.DockerLabSpawner.network_name = room.hub_network
 c.DockerLabSpawner.server_token_scopes = auth.server_token_scopes(courses)
 c.JupyterHub.concurrent_spawn_limit = 0  # nobody is turned away: the spawner lets them in one after another

@@ -1,0 +1,1 @@
+"""Figures beside stock's, from the same machine in the same run: `./machineroom bench`."""

@@ -1,0 +1,192 @@
+"""up, down, status, doctor, logs: the life of an installation."""
+
+import shutil
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import accounts, courses, demo, images, migrations, node
+from ..host import HostError, doctor, engine, firewall, packages, processes
+from ..host.network import ensure_hub_network
+from ..hub_api import HubApi
+from ..room import SOURCE, Room
+from . import progress
+from .common import Json, State, console, print_json, print_table, say, step
+
+DEMO_COURSE = SOURCE / "course_material" / "linux-intro"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to the tree."""
+    for command in (up, down, status, logs):
+        app.command()(command)
+    app.command("doctor")(diagnose)
+
+
+def up(
+    port: Annotated[int | None, typer.Option(help="Public port on 127.0.0.1; the next hundred is ours too.")] = None,
+    state: State = None,
+    course: Annotated[list[Path] | None, typer.Option(help="A course folder to load as well; may be repeated.")] = None,
+    no_demo: Annotated[bool, typer.Option("--no-demo", help="No demo course and no demo accounts.")] = False,
+    configure_docker: Annotated[
+        bool, typer.Option("--configure-docker", help="Allow the change to Docker's settings that doctor prints.")
+    ] = False,
+) -> None:
+    """Install what is missing, build images, start everything, print the URL and how to log in.
+
+    Call it again whenever you like: it does only what is not done yet.
+    """
+    began = time.monotonic()
+    room = Room(state)
+    _ = room.secret
+    remembered = room.settings
+    demo_wanted = not no_demo and remembered.get("demo", True)
+    room.save_settings(port=port or room.port, demo=demo_wanted)
+    doctor.refuse_taken_ports(room)
+
+    with step("Host: packages, Docker engine"):
+        packages.install(packages.missing(), say)
+        client = engine.ensure(say, configure=configure_docker)
+        doctor.raise_kernel_limits(say)
+    with ThreadPoolExecutor(1) as pool:
+        proxy = pool.submit(node.install_proxy, room)  # npm works while images are built
+        with progress.many() as told:
+            images.build(room, progress=told)
+        with step("Proxy: configurable-http-proxy"):
+            proxy_path = proxy.result()
+    with step("Network and firewall"):
+        gateway = ensure_hub_network(client, room)
+        firewall.apply(room)
+    with step("Database, courses and accounts"):
+        migrations.upgrade(room)
+        for folder in [*([DEMO_COURSE] if demo_wanted else []), *(course or [])]:
+            courses.add(room, folder)
+        if demo_wanted:
+            demo.make_accounts(room)
+    with step("Proxy, hub and service"):
+        processes.start(room, processes.programs(room, gateway, proxy_path, node.node_bin()))
+        hub = HubApi(room, gateway)
+        hub.wait_until_ready(60)
+    if demo_wanted and not demo.released(room):
+        with step("First assignment of the demo course"):
+            demo.release_first(room)
+    console.print(f"\n[bold]Machineroom is up[/] [dim]({time.monotonic() - began:.0f} s)[/]: http://127.0.0.1:{room.port}/")
+    if demo_wanted:
+        rows = [[a["role"], a["name"], a["password"]] for a in demo.accounts_file(room)]
+        print_table("", ["role", "user", "password"], rows, "")
+    elif not accounts.listing(room):
+        console.print("There are no accounts yet.")
+    console.print("[dim]Stop it with ./machineroom down; see it with ./machineroom status[/]")
+
+
+def down(
+    state: State = None,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove everything too: machines, homes, courses, accounts, images' cache.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")] = False,
+) -> None:
+    """Stop everything. Machines, work and grades are kept, and are there again after `up`."""
+    room = Room(state)
+    if purge and not yes:
+        typer.confirm(f"Remove every machine, home, course and grade of {room.state}, for ever?", abort=True)
+    with step("Hub, proxy and service"):
+        processes.stop(room)
+    client = engine.client()
+    if client is not None:
+        ours = {"label": f"machineroom.room={room.id}"}
+        running = client.containers.list(filters=ours, ignore_removed=True)
+        if running:
+            with step(f"Workspaces and machines ({len(running)})"), ThreadPoolExecutor(8) as pool:
+                list(pool.map(_stop, running))
+        if purge:
+            with step("Removing machines, homes, networks and snapshots"):
+                _purge_engine(client, ours)
+    if purge:
+        firewall.remove(room)
+        shutil.rmtree(room.state, ignore_errors=True)
+    engine.stop(say)
+    console.print("Machineroom is down." + (" Nothing of it is left." if purge else " All work is kept."))
+
+
+def status(state: State = None, json: Json = False) -> None:
+    """Show what runs: processes, engine, people and machines."""
+    room = Room(state)
+    programs = processes.states(room)
+    client = engine.client(timeout=10)
+    containers = (
+        client.containers.list(filters={"label": f"machineroom.room={room.id}"}, ignore_removed=True) if client else []
+    )
+    machines = sum("machineroom.machine" in c.labels for c in containers)
+    report = {
+        "url": f"http://127.0.0.1:{room.port}/",
+        "state": str(room.state),
+        "engine": str(client.version()["Version"]) if client else None,
+        "processes": programs,
+        "workspaces_running": len(containers) - machines,
+        "machines_running": machines,
+    }
+    if json:
+        print_json(report)
+    else:
+        rows = [[name, programs.get(name, "not running").lower()] for name in processes.PROGRAMS]
+        rows += [
+            ["engine", f"Docker {report['engine']}" if client else "does not answer"],
+            ["running", f"{report['workspaces_running']} workspaces, {machines} machines"],
+        ]
+        print_table(f"Machineroom at {report['url']} ({room.state})", ["part", "state"], rows, "")
+    if set(programs.values()) != {"RUNNING"} or client is None:
+        if not json:
+            console.print("Not everything runs: ./machineroom up starts it, ./machineroom doctor says what is wrong.")
+        raise typer.Exit(1)
+
+
+def diagnose(state: State = None, json: Json = False) -> None:
+    """Say what is wrong with the host, and the command that mends it."""
+    findings = doctor.examine(Room(state))
+    if json:
+        print_json([finding.__dict__ for finding in findings])
+    else:
+        for finding in findings:
+            mark = {"ok": "[green]✓[/]", "advice": "[yellow]![/]", "wrong": "[red]✗[/]"}[finding.state]
+            console.print(f"{mark} {finding.what}")
+            if finding.mend:
+                console.print(f"    {finding.mend}", style="dim", soft_wrap=True, markup=False)
+    if any(finding.state == "wrong" for finding in findings):
+        raise typer.Exit(1)
+
+
+def logs(
+    part: Annotated[str, typer.Argument(help="hub, proxy, service or supervisord.")] = "hub",
+    state: State = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many lines to begin with.")] = 60,
+) -> None:
+    """Show the log of one part."""
+    room = Room(state)
+    path = room.logs / f"{part}.log"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in room.logs.glob("*.log"))) or "none yet; start with ./machineroom up"
+        raise HostError(f"there is no log of '{part}'; there are: {known}")
+    subprocess.run(["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), str(path)], check=False)
+
+
+def _stop(container) -> None:  # type: ignore[no-untyped-def]
+    if container.attrs["State"].get("Paused") or container.status == "paused":
+        container.unpause()
+    container.stop(timeout=8)
+
+
+def _purge_engine(client, ours: dict[str, str]) -> None:  # type: ignore[no-untyped-def]
+    for container in client.containers.list(all=True, filters=ours, ignore_removed=True):
+        container.remove(force=True, v=True)
+    for network in client.networks.list(filters=ours):
+        network.remove()
+    for volume in client.volumes.list(filters=ours):
+        volume.remove(force=True)
+    for image in client.images.list(filters=ours):
+        client.images.remove(image.id, force=True)

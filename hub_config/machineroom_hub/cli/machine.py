@@ -1,0 +1,202 @@
+"""machine: look at, and act on, students' machines."""
+
+import os
+import select
+import signal
+import sys
+import termios
+import threading
+import tty
+from typing import Annotated
+
+import typer
+from machineroom_spawners.course import read_course
+from machineroom_spawners.drivers.base import Console, Machine
+from machineroom_spawners.drivers.docker import DockerDriver
+from machineroom_spawners.spec import MachineRef, MachineSpec, machine_spec
+
+from ..host import HostError
+from ..room import Room
+from . import progress
+from .common import Json, State, console, driver, print_json, print_table, step
+
+app = typer.Typer(help="Look at, and act on, students' machines.", no_args_is_help=True)
+
+Which = Annotated[
+    str, typer.Argument(metavar="OWNER[/COURSE[/LAB]]/MACHINE", help="As in the list; parts that are clear may be left out.")
+]
+
+
+@app.command("list")
+def show(
+    state: State = None,
+    owner: Annotated[str | None, typer.Option(help="Only this student's.")] = None,
+    course: Annotated[str | None, typer.Option(help="Only this course's.")] = None,
+    json: Json = False,
+) -> None:
+    """List machines with their state."""
+    found = sorted(driver(Room(state)).machines(owner, course), key=lambda m: m.ref)
+    if json:
+        print_json([_plain(m) for m in found])
+        return
+    rows = [[str(m.ref), m.state, m.image, m.driver, m.address or "–", f"{m.created:%Y-%m-%d %H:%M}"] for m in found]
+    print_table("", ["machine", "state", "image", "driver", "address", "created"], rows, "There are no machines.")
+
+
+@app.command()
+def reset(which: Which, state: State = None, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Replace a machine by a clean one. What is on it is lost; its snapshots are kept."""
+    room = Room(state)
+    hands, ref = _find(room, which)
+    if not yes:
+        typer.confirm(f"Everything on {ref} that is not in a snapshot will be lost. Reset it?", abort=True)
+    with progress.one(ref.machine) as told:
+        machine = hands.reset(_spec(room, ref), told)
+    console.print(f"{ref} is clean and {machine.state}")
+
+
+@app.command()
+def suspend(which: Which, state: State = None) -> None:
+    """Freeze a machine: it uses no CPU, and goes on exactly where it was."""
+    _act(which, state, "suspend")
+
+
+@app.command()
+def resume(which: Which, state: State = None) -> None:
+    """Let a suspended machine go on."""
+    _act(which, state, "resume")
+
+
+@app.command()
+def stop(which: Which, state: State = None) -> None:
+    """Shut a machine down; its disk is kept."""
+    _act(which, state, "stop")
+
+
+@app.command()
+def start(which: Which, state: State = None) -> None:
+    """Start a stopped or suspended machine and wait until it answers."""
+    room = Room(state)
+    hands, ref = _find(room, which)
+    with progress.one(ref.machine) as told:
+        machine = hands.ensure(_spec(room, ref), told)
+    console.print(f"{ref} is {machine.state}")
+
+
+@app.command()
+def snapshot(which: Which, name: Annotated[str, typer.Argument(help="A name for the snapshot.")], state: State = None) -> None:
+    """Save a machine's disk under a name."""
+    hands, ref = _find(Room(state), which)
+    with step(f"Snapshot {name} of {ref}"):
+        made = hands.snapshot(ref, name)
+    console.print(f"{made.size / 1e6:.1f} MB beyond its image")
+
+
+@app.command()
+def snapshots(which: Which, state: State = None, json: Json = False) -> None:
+    """List a machine's snapshots."""
+    hands, ref = _find(Room(state), which)
+    found = hands.snapshots(ref)
+    if json:
+        print_json([{"name": s.name, "created": s.created, "size": s.size} for s in found])
+        return
+    rows = [[s.name, f"{s.created:%Y-%m-%d %H:%M}", f"{s.size / 1e6:.1f} MB"] for s in found]
+    print_table(str(ref), ["snapshot", "made", "size"], rows, f"{ref} has no snapshots.")
+
+
+@app.command()
+def restore(which: Which, name: str, state: State = None, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Replace a machine by one made from a snapshot."""
+    room = Room(state)
+    hands, ref = _find(room, which)
+    if not yes:
+        typer.confirm(f"What is on {ref} now will be lost. Restore '{name}'?", abort=True)
+    with progress.one(ref.machine) as told:
+        hands.restore(_spec(room, ref), name, told)
+    console.print(f"{ref} is as it was in snapshot '{name}'")
+
+
+@app.command("console")
+def open_console(which: Which, state: State = None) -> None:
+    """Open a root terminal on a machine without its ssh. Leave it with exit or Ctrl-]."""
+    hands, ref = _find(Room(state), which)
+    if not sys.stdin.isatty():
+        raise HostError("a console needs a terminal; to run one command use docker exec")
+    size = os.get_terminal_size()
+    _bridge(hands.console(ref, size.lines, size.columns))
+
+
+def _act(which: str, state: State, action: str) -> None:
+    hands, ref = _find(Room(state), which)
+    with step(f"{action} {ref}"):
+        machine = getattr(hands, action)(ref)
+    console.print(f"{ref} is {machine.state}")
+
+
+def _find(room: Room, which: str) -> tuple[DockerDriver, MachineRef]:
+    """The one machine that OWNER/…/MACHINE means. Raises HostError with the candidates otherwise."""
+    hands = driver(room)
+    parts = which.split("/")
+    owner, name, between = parts[0], parts[-1], parts[1:-1]
+    found = [
+        m.ref
+        for m in hands.machines(owner)
+        if (len(parts) == 1 or m.ref.machine == name) and all(part in (m.ref.course, m.ref.lab) for part in between)
+    ]
+    if len(found) == 1:
+        return hands, found[0]
+    listed = "".join(f"\n    {ref}" for ref in sorted(found or [m.ref for m in hands.machines(owner)]))
+    if found:
+        raise HostError(f"'{which}' may mean several machines, say which:{listed}")
+    raise HostError(f"there is no machine '{which}'." + (f" {owner} has:{listed}" if listed else " See: ./machineroom machine list"))
+
+
+def _spec(room: Room, ref: MachineRef) -> MachineSpec:
+    return machine_spec(read_course(room.courses / ref.course), ref.lab, ref.machine, ref.owner, room.secret)
+
+
+def _plain(machine: Machine) -> dict[str, str]:
+    ref = machine.ref
+    return {
+        "owner": ref.owner,
+        "course": ref.course,
+        "lab": ref.lab,
+        "machine": ref.machine,
+        "state": str(machine.state),
+        "image": machine.image,
+        "driver": machine.driver,
+        "address": machine.address,
+        "created": machine.created.isoformat(),
+    }
+
+
+def _bridge(remote: Console) -> None:
+    """Join this terminal to the console until either side ends."""
+    before = termios.tcgetattr(sys.stdin)
+    wake, woken = os.pipe()
+
+    def incoming() -> None:
+        while data := remote.read():
+            os.write(sys.stdout.fileno(), data)
+        os.write(woken, b".")
+
+    def resized(*_: object) -> None:
+        size = os.get_terminal_size()
+        remote.resize(size.lines, size.columns)
+
+    previous = signal.signal(signal.SIGWINCH, resized)
+    try:
+        tty.setraw(sys.stdin)
+        threading.Thread(target=incoming, daemon=True).start()
+        while True:
+            ready, _, _ = select.select([sys.stdin, wake], [], [])
+            if wake in ready:
+                return
+            data = os.read(sys.stdin.fileno(), 4096)
+            if not data or data == b"\x1d":
+                return
+            remote.write(data)
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGWINCH, previous)
+        remote.close()

@@ -1,0 +1,45 @@
+"""Progress on the terminal: a bar per image, a line per machine."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from machineroom_spawners.drivers.base import Progress
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from .common import status_console
+
+
+def _bars() -> Bars:
+    return Bars(
+        TextColumn("{task.fields[name]:<14}"),
+        BarColumn(24),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.description}"),
+        console=status_console,
+    )
+
+
+@contextmanager
+def many() -> Iterator[Callable[[str, int, str], None]]:
+    """A bar for each name that is told of: `told(name, percent, sentence)`."""
+    with _bars() as bars:
+        known: dict[str, TaskID] = {}
+        spoken: dict[str, str] = {}
+
+        def told(name: str, percent: int, sentence: str) -> None:
+            if name not in known:
+                known[name] = bars.add_task("", total=100, name=name)
+            bars.update(known[name], completed=percent, description=sentence)
+            if not status_console.is_terminal and spoken.get(name) != sentence:
+                status_console.print(f"  {name}: {sentence}")  # a log wants lines, not bars
+            spoken[name] = sentence
+
+        yield told
+
+
+@contextmanager
+def one(name: str) -> Iterator[Progress]:
+    """A single bar, for a driver's `progress` argument."""
+    with many() as told:
+        yield lambda percent, sentence: told(name, percent, sentence)

@@ -1,0 +1,139 @@
+"""What is wrong with this host, and the command that mends it."""
+
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..room import Room
+from . import HostError, engine, firewall, packages, processes
+
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_WANTED = 8192
+"""systemd takes four instances in each machine; with the usual 128 the thirtieth machine fails."""
+DISK_WANTED = 8 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `state` is "ok", "advice" or "wrong"; `mend` says what to do."""
+
+    what: str
+    state: str
+    mend: str = ""
+
+
+def examine(room: Room) -> list[Finding]:
+    """Look at everything that Machineroom depends on."""
+    return [*_host(room), *_engine(room), *_room(room)]
+
+
+def _host(room: Room) -> list[Finding]:
+    found = [Finding(f"Python {sys.version.split()[0]}", "ok")]
+    lacking = packages.missing()
+    found.append(
+        Finding(f"packages missing: {', '.join(lacking)}", "wrong", f"apt-get install {' '.join(lacking)}")
+        if lacking
+        else Finding(f"packages: {', '.join(packages.NEEDED)}", "ok")
+    )
+    place = next(p for p in (room.state, *room.state.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    enough = free >= DISK_WANTED
+    found.append(
+        Finding(
+            f"disk: {free >> 30} GiB free at {place}",
+            "ok" if enough else "advice",
+            "" if enough else "images take about 3 GiB, a class some hundred MB a student: make room",
+        )
+    )
+    instances = int(INOTIFY.read_text())
+    low = instances < INOTIFY_WANTED
+    found.append(
+        Finding(
+            f"inotify instances per user: {instances}",
+            "advice" if low else "ok",
+            f"from about thirty machines on, systemd fails in new ones: sysctl -w fs.inotify.max_user_instances={INOTIFY_WANTED}"
+            if low
+            else "",
+        )
+    )
+    return found
+
+
+def _engine(room: Room) -> list[Finding]:
+    client = engine.client(timeout=10)
+    if client is None:
+        return [Finding("the Docker engine does not answer", "wrong", "./machineroom up installs or starts it")]
+    info = client.info()
+    found = [Finding(f"Docker {client.version()['Version']}, cgroup v{info.get('CgroupVersion', '1')}", "ok")]
+    if engine.has_runtime(client):
+        found.append(Finding(f"OCI runtime '{engine.RUNTIME}'", "ok"))
+    else:
+        found.append(Finding(f"no OCI runtime '{engine.RUNTIME}'", "wrong", engine.runtime_advice()))
+    remapped = any("userns" in option for option in info.get("SecurityOptions") or [])
+    found.append(
+        Finding("user namespaces: root in a machine is nobody on the host", "ok")
+        if remapped
+        else Finding(
+            "no user namespaces: root in a machine is root of the host's kernel, held by capabilities and seccomp alone",
+            "advice",
+            f'put "userns-remap": "default" into {engine.DAEMON_JSON} and restart the engine; images and containers '
+            "made before are hidden until it is taken out again, so we do not do it for you",
+        )
+    )
+    return found
+
+
+def _room(room: Room) -> list[Finding]:
+    states = processes.states(room)
+    if not states:
+        return [Finding(f"nothing runs from {room.state}", "advice", "./machineroom up")]
+    found = []
+    for name in processes.PROGRAMS:
+        ok = states.get(name) == "RUNNING"
+        mend = "" if ok else f"./machineroom logs {name}; ./machineroom up starts it again"
+        found.append(Finding(f"{name}: {states.get(name, 'not there').lower()}", "ok" if ok else "wrong", mend))
+    in_place = firewall.in_place(room)
+    found.append(
+        Finding(
+            "firewall rules of machines and workspaces" + ("" if in_place else " are not in place"),
+            "ok" if in_place else "wrong",
+            "" if in_place else "./machineroom up sets them again",
+        )
+    )
+    found.append(
+        Finding(
+            "one origin for all users: a page served by a student's machine shares it with the visitor's JupyterLab",
+            "advice",
+            "give users subdomains (needs a wildcard DNS name): see docs/operators.md; the machine never sees cookies or tokens either way",
+        )
+    )
+    return found
+
+
+def raise_kernel_limits(say: Callable[[str], None]) -> None:
+    """Raise the number of inotify instances until the next reboot, saying so; more machines need it."""
+    if int(INOTIFY.read_text()) < INOTIFY_WANTED:
+        try:
+            INOTIFY.write_text(str(INOTIFY_WANTED))
+        except OSError:
+            return  # doctor says what it means and how to mend it
+        say(f"Raised fs.inotify.max_user_instances to {INOTIFY_WANTED} until the next reboot (systemd in machines)")
+
+
+def refuse_taken_ports(room: Room) -> None:
+    """Raise HostError if another program listens on one of our local ports."""
+    if processes.states(room):
+        return
+    for port, what in ((room.port, "the public port"), (room.proxy_api_port, "the proxy's API")):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise HostError(
+                    f"port {port} ({what}) is taken by another program (ss -ltnp 'sport = :{port}' names it): "
+                    f"stop that, or take another port with ./machineroom up --port {room.port + 1000}"
+                ) from None
