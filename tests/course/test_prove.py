@@ -97,10 +97,12 @@ def test_an_unknown_task_is_refused(mini, driver: Driver, runner):
 def test_an_interrupt_leaves_no_machine(mini, driver: Driver, runner):
     (mini / "solutions/hello/greeting/solution.sh").write_text("#!/bin/sh\nexec sleep 120\n")
     course = read_course(mini)
+    pressed = threading.Event()
 
     def interrupt(percent: int, message: str) -> None:
-        if percent:  # some plays are done, the endless one is not
-            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        if percent and not pressed.is_set():  # some plays are done, the endless one is not
+            pressed.set()
+            os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         prove(course, driver, runner, secret=SECRET, progress=interrupt)
