@@ -67,8 +67,7 @@ def _run(talk: int, lifeline: int, user: int, work: Callable[[socket.socket], No
         first = os.fork()
         if first:
             os.close(talk)
-            os.close(lifeline)
-            os.waitpid(first, 0)
+            os.waitpid(first, 0)  # ends when everything in there has; only then the lifeline closes
             return
         sandbox.die_with_parent()
         sandbox.own_folders()

@@ -158,13 +158,13 @@ class CheckRunner:
         ours, theirs = socket.socketpair()
         source = str(Path(__file__).resolve().parents[1])
         code = (
-            "import sys; sys.path.append(sys.argv[1]); "
+            "import sys; sys.path.append(sys.argv[1]); sys.dont_write_bytecode = True; "
             "from machineroom_checks.forkserver import main; main(int(sys.argv[2]))"
         )
         self._server = subprocess.Popen(
             [sys.executable, "-I", "-c", code, source, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
-            env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -255,8 +255,6 @@ class _Run:
                 self.collect()
             try:
                 self._serve(left)
-            except ChecksError:
-                raise
             finally:
                 self._end_fork()
             left = [name for name in left if name not in self._verdicts]
@@ -278,12 +276,13 @@ class _Run:
                     current, began = message["begin"], time.monotonic()
                     until = began + self._runner.check_seconds + GRACE_SECONDS
                 elif "ask" in message:
-                    self._channel.send(self._answer(current, message, until - GRACE_SECONDS))
+                    answer = self._answer(current, message, until - GRACE_SECONDS)
+                    self._channel.send(answer, timeout=max(0.001, until - time.monotonic()))
                 elif "end" in message and message["end"] == current:
                     self._verdicts[current] = self._verdict(current, message)
                     current, until = "", time.monotonic() + GRACE_SECONDS
         except TimeoutError:
-            outcome, observed = "timeout", ""
+            outcome, observed = "timeout", self._too_long()
         except (Closed, TypeError, ValueError):
             outcome, observed = "error", "The check ended the process that it runs in. Tell your instructor."
         else:
@@ -346,6 +345,8 @@ class _Run:
         }
 
     def _too_long(self) -> str:
+        if self._left() <= 0:
+            return "The time for all checks together was over before this one had ended."
         return (
             f"This check did not end within {self._runner.check_seconds:g} seconds. "
             "Something on the machine may hang: try by hand what the task asks for, then check again."
