@@ -34,7 +34,7 @@ from machineroom_spawners.spec import MachineSpec, machine_spec
 REPOSITORY = Path(__file__).parents[2]
 BASE = "/user/ada"
 COURSE = "terminal-course"
-LAB_TOKEN = secrets.token_hex(16)
+LAB_TOKEN = "token-of-adas-workspace"
 OTHERS = [
     *("jupyterlab", "jupyter_lsp", "notebook", "notebook_shim"),
     *(

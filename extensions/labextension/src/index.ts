@@ -178,7 +178,7 @@ function offerAll(
   const category = trans.__('Machines');
   let rank = 0;
   const offer = (command: string, args: { machine: string; port?: number }) => {
-    launcher?.add({ command, args, category, rank: rank++ });
+    launcher?.add({ command, args, category, categoryRank: -1, rank: rank++ });
   };
   for (const machine of machines) {
     offer(CommandIDs.openTerminal, { machine: machine.id });
