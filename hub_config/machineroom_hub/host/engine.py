@@ -74,12 +74,14 @@ def install_files() -> None:
 
     TOOLS.mkdir(parents=True, exist_ok=True)
     busybox = next(Path(f) for f in packages.NEEDED["busybox-static"] if Path(f).exists())
-    for source, target in ((Path(runtime.__file__), RUNTIME_PATH), (busybox, TOOLS / "busybox")):
+    # who may run busybox but not read it cannot read its descriptors or environment either (user namespaces)
+    for source, target, mode in ((Path(runtime.__file__), RUNTIME_PATH, 0o755), (busybox, TOOLS / "busybox", 0o711)):
         if target.is_file() and target.read_bytes() == source.read_bytes():
+            target.chmod(mode)
             continue
         part = target.with_name(f".{target.name}.{os.getpid()}")
         shutil.copyfile(source, part)
-        part.chmod(0o755)
+        part.chmod(mode)
         part.replace(target)  # machines may be running with the old one: replaced, never rewritten
 
 
