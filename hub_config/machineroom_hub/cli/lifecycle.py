@@ -106,6 +106,7 @@ def down(
         if purge:
             with step("Removing machines, homes, networks and snapshots"):
                 _purge_engine(client, ours)
+                images.remove_images(room)
     if purge:
         firewall.remove(room)
         shutil.rmtree(room.state, ignore_errors=True)
@@ -188,5 +189,3 @@ def _purge_engine(client, ours: dict[str, str]) -> None:  # type: ignore[no-unty
         network.remove()
     for volume in client.volumes.list(filters=ours):
         volume.remove(force=True)
-    for image in client.images.list(filters=ours):
-        client.images.remove(image.id, force=True)
