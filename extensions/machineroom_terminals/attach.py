@@ -75,7 +75,8 @@ def stay(topology: Topology, machine: Machine) -> int:
     while outcome.reason:
         lost = outcome.connected
         if lost:
-            say(f"{SANE}\nThe connection to {machine.title} was lost ({outcome.reason}).")
+            sys.stdout.write(f"{SANE}\n")
+            say(f"The connection to {machine.title} was lost ({outcome.reason}).")
             say("What ran in this shell has ended. Trying to come back …")
             if _state(topology, machine) != "suspended":
                 outcome = _again(machine, seconds=10)
