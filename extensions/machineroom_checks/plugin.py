@@ -64,15 +64,22 @@ class Checks:
         self._job = job
         self._folder = folder
         self._sight = Sight()
+        self._process = os.getpid()
         self._asked = 0
         self._broken: list[dict[str, str]] = []
         self._machines = Machines(job.get("addresses", {}), self._ask, self._sight)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        """Send the runner a message; a child that a check forked and let stray to here ends instead."""
+        if os.getpid() != self._process:
+            os._exit(0)
+        self._channel.send(message)
 
     def _ask(self, machine: str, command: str, timeout: float | None) -> dict[str, Any]:
         """Have the runner run a command; answers to questions that TimeUp cut off are passed over."""
         self._asked += 1
         number = self._asked
-        self._channel.send(
+        self._tell(
             {"ask": number, "machine": machine, "command": command, "timeout": timeout or COMMAND_SECONDS}
         )
         while True:
@@ -112,7 +119,7 @@ class Checks:
                 described.append(_describe(item))
             except ValueError as error:
                 self._broken.append({"file": item.nodeid, "error": str(error)})
-        self._channel.send({"collected": described, "broken": self._broken})
+        self._tell({"collected": described, "broken": self._broken})
         wanted = set(self._channel.receive()["run"])
         items[:] = [item for item in items if item.nodeid in wanted]
 
@@ -120,7 +127,7 @@ class Checks:
         self._sight.clear()
         self._error: BaseException | None = None
         self._began = time.monotonic()
-        self._channel.send({"begin": nodeid})
+        self._tell({"begin": nodeid})
         signal.signal(signal.SIGALRM, _time_is_up)
         signal.setitimer(signal.ITIMER_REAL, self._job["seconds"])
 
@@ -134,7 +141,7 @@ class Checks:
         if isinstance(self._error, Closed):
             raise self._error
         seconds = round(time.monotonic() - self._began, 3)
-        self._channel.send({"end": nodeid, "seconds": seconds, **self._verdict(self._error)})
+        self._tell({"end": nodeid, "seconds": seconds, **self._verdict(self._error)})
 
     def _verdict(self, error: BaseException | None) -> dict[str, str]:
         """The outcome, and what may be said of it to the student: never what the check expected."""

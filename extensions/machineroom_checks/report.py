@@ -16,7 +16,7 @@ Report = Mapping[str, Any]
 _MARKS = {
     "passed": ("✔", "passed", "var(--jp-success-color0, #1b5e20)"),
     "failed": ("✘", "not yet", "var(--jp-error-color0, #b71c1c)"),
-    "timeout": ("⧖", "took too long", "var(--jp-warn-color0, #b53d00)"),
+    "timeout": ("…", "took too long", "var(--jp-warn-color0, #b53d00)"),
     "error": ("!", "could not be checked", "var(--jp-warn-color0, #b53d00)"),
 }
 _FAINT = "color: var(--jp-ui-font-color1, inherit); opacity: .85"
@@ -89,7 +89,7 @@ def _row(check: Report) -> str:
         f'<strong aria-hidden="true" style="color: {colour}; width: 1em; text-align: center">{sign}</strong>'
         '<div style="flex: 1; min-width: 0; overflow-wrap: anywhere">'
         f"{escape(str(check.get('title', '')))} "
-        f'<span style="color: {colour}; font-size: .9em">({words})</span>'
+        f'<span style="font-size: .9em; {_FAINT}">({words})</span>'
         + (f'<div style="font-size: .9em; {_FAINT}">{escape(observed)}</div>' if observed else "")
         + (
             '<details style="font-size: .9em"><summary style="cursor: pointer">Hint</summary>'

@@ -46,7 +46,7 @@ def test_plain_text() -> None:
         "  ✘ It is yours [not yet, 0 of 2 points]\n"
         "      <b>root</b>\n"
         "      Hint: H2\n"
-        "  ⧖ It is quick [took too long, 0 of 0 points]"
+        "  … It is quick [took too long, 0 of 0 points]"
     )
 
 
