@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import docker
 import pytest
+from installation import Installation, new_browser, new_installation
 from machineroom_hub.room import Room
+from playwright.sync_api import Browser
 from rooms import new_room
 
 
@@ -21,3 +23,17 @@ def room(engine: docker.DockerClient) -> Iterator[Room]:
     """An installation in a folder of its own; everything that it leaves in the engine is removed."""
     with new_room(engine) as room:
         yield room
+
+
+@pytest.fixture(scope="session")
+def installation(engine: docker.DockerClient) -> Iterator[Installation]:
+    """A whole Machineroom, one for all tests that need it: they leave it as they would find it."""
+    with new_installation() as installation:
+        yield installation
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium. While it runs no test can be asynchronous, so it ends with the module that uses it."""
+    with new_browser() as browser:
+        yield browser

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import docker
 import pytest
+from installation import Installation
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
-from .conftest import Installation, TerminalLog, log_in
+from .conftest import TerminalLog, log_in
 
 People = Callable[[str], Page]
 Shot = Callable[[Page, str], None]

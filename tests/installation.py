@@ -1,0 +1,57 @@
+"""One real installation for the tests that need a whole one: `./machineroom up`, as the README has it."""
+
+import contextlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from machineroom_hub.room import Room
+from playwright.sync_api import Browser, sync_playwright
+
+SOURCE = Path(__file__).resolve().parents[1]
+PORT = 18000
+
+
+@dataclass
+class Installation:
+    """A running Machineroom: its room, its address, and the demo people's passwords."""
+
+    room: Room
+    url: str
+    passwords: dict[str, str]
+
+    def command(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `./machineroom …` on this installation."""
+        command = [str(SOURCE / "machineroom"), *words, "--state", str(self.room.state)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+
+@contextlib.contextmanager
+def new_installation() -> Iterator[Installation]:
+    """Brought up by the README's own command; purged at the end."""
+    state = Path(tempfile.mkdtemp(prefix="machineroom-e2e-"))
+    state.chmod(0o711)
+    here = Installation(Room(state), f"http://127.0.0.1:{PORT}", {})
+    try:
+        print(here.command("up", "--port", str(PORT)).stdout)
+        accounts = json.loads(here.command("accounts", "--json").stdout)
+        here.passwords.update({a["name"]: a["password"] for a in accounts})
+        yield here
+    finally:
+        print(here.command("down", "--purge", "--yes", check=False).stdout)
+
+
+@contextlib.contextmanager
+def new_browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    quiet += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=quiet)
+        yield chromium
+        chromium.close()
