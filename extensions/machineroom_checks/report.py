@@ -92,8 +92,8 @@ def _row(check: Report) -> str:
         f'<span style="font-size: .9em; {_FAINT}">({words})</span>'
         + (f'<div style="font-size: .9em; {_FAINT}">{escape(observed)}</div>' if observed else "")
         + (
-            '<details style="font-size: .9em"><summary style="cursor: pointer">Hint</summary>'
-            f"{escape(hint)}</details>"
+            '<details style="font-size: .9em">'
+            f'<summary style="cursor: pointer; display: list-item">Hint</summary>{escape(hint)}</details>'
             if hint
             else ""
         )

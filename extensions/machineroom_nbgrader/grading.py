@@ -9,6 +9,7 @@ from typing import Any
 from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
+from machineroom_checks.report import plain_text, score, static_html
 from nbconvert.exporters.exporter import ResourcesDict
 from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_output
@@ -17,7 +18,6 @@ from nbgrader.api import Gradebook
 from traitlets import Unicode
 
 from . import confine
-from .report import plain_text, score, static_html
 from .service import Service, ServiceError
 
 Processed = tuple[NotebookNode, ResourcesDict]
