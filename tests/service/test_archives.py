@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from archives import BAD, GOOD
 from fastapi import HTTPException
 from machineroom_hub.service.archives import Refused, take
-
-from .archives import BAD, GOOD
 
 
 async def sent(data: bytes) -> AsyncIterator[bytes]:

@@ -2,9 +2,8 @@
 
 import httpx
 import pytest
-
-from .archives import GOOD
-from .conftest import Classroom
+from archives import GOOD
+from classroom import Classroom
 
 STUDENTS = {"ada", "ben"}
 GRADERS = {"tom", "ina", "root"}

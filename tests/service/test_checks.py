@@ -11,12 +11,11 @@ from pathlib import Path
 
 import docker
 import pytest
+from archives import GOOD
+from classroom import Classroom
 from machineroom_hub.service.checking import ChecksBroken, copy_checks
 from machineroom_spawners.content import ContentError
 from machineroom_spawners.course import read_course
-
-from .archives import GOOD
-from .conftest import Classroom
 
 FIRST = "courses/demo/assignments/first"
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-from .archives import BAD, GOOD, archive
-from .conftest import PREFIX, Classroom
+from archives import BAD, GOOD, archive
+from classroom import PREFIX, Classroom
 
 ESSAY = "courses/demo/assignments/essay"
 

@@ -5,9 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from classroom import PREFIX, Classroom
 from openapi_spec_validator import validate
-
-from .conftest import PREFIX, Classroom
 
 
 class Browser:

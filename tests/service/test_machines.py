@@ -5,10 +5,9 @@ from collections.abc import Iterator
 
 import docker
 import pytest
+from classroom import PREFIX, Classroom
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
-
-from .conftest import PREFIX, Classroom
 
 BOX = "machines/ada/demo/pair/box"
 

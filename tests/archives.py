@@ -1,4 +1,4 @@
-"""Archives, good and bad, for the tests of the service."""
+"""Archives, good and bad, for tests that speak to the service."""
 
 import gzip
 import io
