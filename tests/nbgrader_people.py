@@ -68,6 +68,14 @@ class Person:
             found = gradebook.find_submission_notebook(notebook, assignment, student).grades
             return {grade.name: grade.auto_score for grade in found}
 
+    def give(self, student: str, cell: str, points: float, comment: str) -> None:
+        """Grade a cell of ps1 by hand, as formgrader does."""
+        with Gradebook(f"sqlite:///{self.course / 'gradebook.db'}", COURSE) as gradebook:
+            grade = gradebook.find_grade(cell, "lab", "ps1", student)
+            grade.manual_score, grade.needs_manual_grade = points, False
+            gradebook.find_comment(cell, "lab", "ps1", student).manual_comment = comment
+            gradebook.db.commit()
+
 
 def marks(grade_id: str, **flags: bool | float) -> dict:
     """nbgrader's metadata for a cell."""

@@ -1,57 +1,65 @@
-"""A course, its people with a workspace each, and a service between them."""
+"""A course and its people with a workspace each; hub, service and machines between them are real."""
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import docker
 import nbformat
 import pytest
+from classroom import PREFIX, Classroom, open_classroom
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader_people import COURSE, SECOND_COURSE, Person, marks
-from nbgrader_service import State, serving
+
+collect_ignore = ["courses"]  # their test_*.py are checks of machines
 
 EXTENSIONS = Path(__file__).parents[2] / "extensions"
+STUDENTS = ["ada", "bob", "eve"]
+GROUPS = {
+    f"nbgrader-{COURSE}": STUDENTS,
+    **{f"{role}-{course}": ["ines"] for role in ("formgrade", "teach") for course in (COURSE, SECOND_COURSE)},
+}
+
+Shell = Callable[[str, str], None]
 
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[State]:
-    with serving() as state:
-        yield state
+def school(engine: docker.DockerClient) -> Iterator[Classroom]:
+    with open_classroom(engine, Path(__file__).parent / "courses", GROUPS) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
-def people(service: State, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Person]:
-    """Students ada, bob, eve and zoe, and the instructor ines."""
-    roles = dict.fromkeys(("ada", "bob", "eve", "zoe"), "student") | {"ines": "instructor"}
+def people(school: Classroom, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Person]:
+    """Students ada, bob and eve, and the instructor ines."""
     found = {}
-    for name, role in roles.items():
+    for name in (*STUDENTS, "ines"):
+        role = "student" if name in STUDENTS else "instructor"
         home = tmp_path_factory.mktemp(name)
         etc = home / ".etc"
         etc.mkdir()
         courses = [COURSE] if role == "student" else [COURSE, SECOND_COURSE]
         said = {
             "user": name,
-            "service_url": service.url,
+            "service_url": school.service + PREFIX,
             "courses": [{"id": course, "title": course, "role": role, "labs": []} for course in courses],
         }
         (etc / "workspace.json").write_text(json.dumps(said))
-        token = f"secret-token-of-{name}"
-        service.people[token] = (name, role)
         env = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(home),
             "LANG": "C.UTF-8",
-            "JUPYTERHUB_API_TOKEN": token,
+            "JUPYTERHUB_API_TOKEN": school.token(name),
             "JUPYTERHUB_USER": name,
             "MACHINEROOM_ETC": str(etc),
             "JUPYTER_CONFIG_PATH": str(EXTENSIONS / "jupyter-config"),
             "PYTHONPATH": str(EXTENSIONS),
         }
         found[name] = Person(name, role, home, env)
-    for course in (COURSE, SECOND_COURSE):
-        (found["ines"].home / "courses" / course).mkdir(parents=True)
+    (found["ines"].home / "courses").symlink_to(school.room.courses)
     return found
 
 
@@ -66,7 +74,23 @@ def ada(people: dict[str, Person]) -> Person:
 
 
 @pytest.fixture(scope="session")
-def released(service: State, ines: Person) -> State:
+def shell(school: Classroom, engine: docker.DockerClient) -> Shell:
+    """`shell("ada", "…")` is a command as root on ada's machine. Ada and bob have one, eve has none."""
+    boxes = {}
+    for name in ("ada", "bob"):
+        reply = school[name].post(f"machines/{name}/{COURSE}/box/box/ensure")
+        assert "done" in json.loads(reply.text.splitlines()[-1]), reply.text
+        boxes[name] = school.container(engine, name, course=COURSE, lab="box")
+
+    def run(name: str, command: str) -> None:
+        done = boxes[name].exec_run(["sh", "-c", command])
+        assert done.exit_code == 0, done.output
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def released(ines: Person) -> None:
     """The assignment ps1, generated and released by the instructor from the command line."""
     notebook = new_notebook(
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
@@ -91,26 +115,6 @@ def released(service: State, ines: Person) -> State:
     (source / "data.txt").write_text("some data\n")
     ines.nbgrader("generate_assignment", "ps1")
     ines.nbgrader("release_assignment", "ps1")
-    return service
-
-
-def report(earned: float, points: float = 8) -> dict:
-    """What the service says about a task."""
-    check = {"name": "test_page", "title": "The page is served", "points": points, "earned": earned}
-    seen = {
-        "outcome": "passed" if earned == points else "failed" if earned else "error",
-        "observed": "port 80 <is> closed",
-    }
-    return {
-        "course": COURSE,
-        "assignment": "ps1",
-        "task": "own-page",
-        "points": points,
-        "earned": earned,
-        "time": "2026-11-21T09:00:00Z",
-        "machine": "web",
-        "checks": [{**check, **seen, "hint": "Is nginx running?", "seconds": 0.1, "evidence": []}],
-    }
 
 
 def edit(person: Person, **changes: str) -> None:
@@ -123,19 +127,20 @@ def edit(person: Person, **changes: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def submitted(released: State, people: dict[str, Person]) -> State:
+def submitted(released: None, people: dict[str, Person], shell: Shell) -> None:
     """Everybody has fetched, worked and submitted; ada twice."""
-    for name in ("ada", "bob", "eve", "zoe"):
+    for name in STUDENTS:
         people[name].nbgrader("fetch_assignment", "ps1")
     edit(people["ada"], answer="answer = 41")
     people["ada"].nbgrader("submit", "ps1")
     edit(people["ada"], answer="answer = 42", why="Because. <script>steal()</script>")
+    shell("ada", "echo '<script>steal()</script>' >/srv/page.html && chmod 600 /srv/page.html")
     people["ada"].nbgrader("submit", "ps1")
     _bob_loses_cells(people["bob"])
+    shell("bob", "echo Hello >/srv/page.html")
     _eve_forges(people["eve"], people["ines"])
-    for name in ("bob", "eve", "zoe"):
+    for name in ("bob", "eve"):
         people[name].nbgrader("submit", "ps1")
-    return released
 
 
 def _bob_loses_cells(bob: Person) -> None:
@@ -192,18 +197,22 @@ def _eve_forges(eve: Person, ines: Person) -> None:
 
 
 @pytest.fixture(scope="session")
-def graded(submitted: State, ines: Person) -> str:
-    """All submissions are collected and autograded in one go; what autograde said."""
-    for name, earned in {"ada": 6, "bob": 8, "eve": 0}.items():
-        submitted.reports[name, "own-page"] = report(earned)
-    submitted.reports["zoe", "own-page"] = (503, "Zoe's machine does not answer. Start it again.")
+def graded(submitted: None, ines: Person, people: dict[str, Person], shell: Shell) -> str:
+    """All submissions are collected and autograded in one go; what autograde said.
+
+    Meanwhile bob goes on working and hands in again. Zoe, who is not in the course, sent hers by mail.
+    """
     ines.nbgrader("collect", "ps1")
+    shell("bob", "rm /srv/page.html")
+    people["bob"].nbgrader("submit", "ps1")
+    shutil.copytree(ines.course / "release" / "ps1", ines.course / "submitted" / "zoe" / "ps1")
     return ines.nbgrader("autograde", "ps1", ok=False)
 
 
 @pytest.fixture(scope="session")
 def feedback(graded: str, ines: Person, ada: Person) -> str:
-    """Feedback is generated and released, and ada has fetched hers; her page."""
+    """Ines gives points by hand, then generates and releases feedback; the page that ada fetches."""
+    ines.give("ada", "why", points=2.5, comment="Good, but why not?")
     ines.nbgrader("generate_feedback", "ps1")
     ines.nbgrader("release_feedback", "ps1")
     ada.nbgrader("fetch_feedback", "ps1")
