@@ -4,6 +4,7 @@ import ast
 import os
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -15,10 +16,12 @@ from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader import preprocessors, utils
 from nbgrader.api import Gradebook
+from nbgrader.coursedir import CourseDirectory
 from traitlets import Unicode
 
 from . import confine
-from .service import Service, ServiceError
+from .exchange import Exchange
+from .service import ServiceError
 
 Processed = tuple[NotebookNode, ResourcesDict]
 
@@ -120,7 +123,7 @@ class ScoreChecks(preprocessors.NbGraderPreprocessor):
                 tasks = tasks_of(gradebook.find_source_cell(*key).source)
                 if tasks:
                     points = gradebook.find_graded_cell(*key).max_score
-                    reports = [self._report(task, where) for task in tasks]
+                    reports = self._reports(tasks, where)
                     self._warn(reports, where["student"])
                     cell.outputs = _outputs(reports, points)
         return nb, resources
@@ -136,16 +139,30 @@ class ScoreChecks(preprocessors.NbGraderPreprocessor):
                         *(student, check["title"], report["task"], check["observed"]),
                     )
 
-    def _report(self, task: str, where: dict[str, str]) -> dict[str, Any]:
-        course = self.parent.parent.coursedir.course_id
-        question = {"assignment": where["assignment"], "task": task, "student": where["student"]}
+    def _reports(self, tasks: list[str], where: dict[str, str]) -> list[dict[str, Any]]:
+        """What the service says about the submission that was collected."""
+        exchange = Exchange(coursedir=self.parent.parent.coursedir, parent=self.parent)
+        question = {"assignment": where["assignment"], "student": where["student"]}
         try:
-            return Service().json("POST", "courses", course, "score", json=question)
+            if stamp := _stamp(exchange.coursedir, where):
+                ids = exchange.ids(where["assignment"], student=where["student"])
+                if (where["student"], stamp) not in ids:
+                    raise ServiceError(f"Nothing was submitted at {stamp}; collect it again.")
+                question["submission"] = ids[where["student"], stamp]
+            path = ("courses", exchange.course, "score")
+            return [exchange.service.json("POST", *path, json={**question, "task": task}) for task in tasks]
         except ServiceError as error:
             raise GradingError(
                 f"{where['student']}'s {where['assignment']} was not graded, because there is no score "
-                f"for the task '{task}': {error} Then autograde this submission again."
+                f"for {' and '.join(tasks)}: {error} Then autograde this submission again."
             ) from error
+
+
+def _stamp(coursedir: CourseDirectory, where: dict[str, str]) -> str:
+    """When the collected submission was made; "" for a folder that somebody put there by hand."""
+    place = (coursedir.submitted_directory, where["student"], where["assignment"])
+    stamp = Path(coursedir.format_path(*place), "timestamp.txt")
+    return stamp.read_text().strip() if stamp.is_file() else ""
 
 
 def _outputs(reports: list[dict[str, Any]], points: float) -> list[NotebookNode]:

@@ -61,6 +61,9 @@ class TestScores:
     def test_lost_and_foreign_cells_do_no_harm(self, graded: str, ines: Person) -> None:
         assert ines.scores("bob")["test-answer"] == 2
 
+    def test_what_was_collected_counts_not_what_came_later(self, graded: str, ines: Person) -> None:
+        assert ines.scores("bob")["own-page"] == 4
+
     def test_forgeries_earn_nothing(self, graded: str, ines: Person) -> None:
         assert ines.scores("eve") == {"test-answer": 0, "own-page": 0, "why": 0}
 

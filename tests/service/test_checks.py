@@ -139,8 +139,8 @@ def submit(school: Classroom) -> dict[str, object]:
     return receipt
 
 
-def score(school: Classroom, student: str = "cyd", task: str = "notes") -> dict[str, object]:
-    ask = {"assignment": "first", "task": task, "student": student}
+def score(school: Classroom, **which: str) -> dict[str, object]:
+    ask = {"assignment": "first", "task": "notes", "student": "cyd", **which}
     reply = school["tom"].post("courses/demo/score", json=ask)
     assert reply.status_code == 200, reply.text
     report: dict[str, object] = reply.json()
@@ -163,6 +163,20 @@ def test_the_grade_is_of_the_machine_as_it_was_submitted(school: Classroom, shel
     own = school["cyd"].get(f"{FIRST}/submissions?latest=1").json()[0]
     assert [check["earned"] for check in own["checks"]] == [3, 1]
     assert "evidence" not in json.dumps(own)
+
+
+def test_a_grader_may_say_which_submission_counts(school: Classroom, shell: object) -> None:
+    shell("touch /srv/lesson/notes && chmod 600 /srv/lesson/notes")  # type: ignore[operator]
+    first = str(submit(school)["id"])
+    shell("rm /srv/lesson/notes")  # type: ignore[operator]
+    assert score(school, submission=str(submit(school)["id"]))["earned"] == 0
+    assert score(school)["earned"] == 0
+    assert score(school, submission=first)["earned"] == 3
+    ask = {"assignment": "first", "task": "notes", "student": "cyd", "submission": first}
+    for wrong in ({"student": "ada"}, {"submission": "0" * 16}, {"assignment": "second", "task": "more"}):
+        reply = school["tom"].post("courses/demo/score", json={**ask, **wrong})
+        assert reply.status_code == 404
+        assert "There is no submission" in reply.json()["detail"]
 
 
 def test_corrected_checks_are_run_anew_and_that_is_kept(

@@ -70,6 +70,13 @@ class Exchange(ABCExchange):
         time = datetime.fromisoformat(receipt["timestamp"])
         return time.astimezone(zone).strftime(self.timestamp_format)
 
+    def ids(self, assignment: str, **wanted: str) -> dict[tuple[str, str], str]:
+        """The ids of submissions, by student and what `timestamp.txt` says of each."""
+        receipts = self.service.json(
+            "GET", "courses", self.course, "assignments", assignment, "submissions", params=wanted
+        )
+        return {(receipt["student"], self.stamp(receipt)): receipt["id"] for receipt in receipts}
+
     @property
     def limit(self) -> int:
         """Bytes that a folder may hold: CourseDirectory.max_dir_size."""

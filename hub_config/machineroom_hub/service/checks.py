@@ -14,7 +14,7 @@ from . import audit, metrics
 from .auth import Caller, CallerDep
 from .checking import ChecksBroken, Report, for_student, store
 from .core import CourseId, Service, ServiceDep
-from .models import Verdict, latest_submission
+from .models import Submission, Verdict, latest_submission
 
 router = APIRouter(tags=["checks"])
 
@@ -59,12 +59,13 @@ class CheckRequest(BaseModel):
 
 
 class ScoreRequest(BaseModel):
-    """Whose grade for which task."""
+    """Whose grade for which task; of the student's last submission, unless it is said of which."""
 
     model_config = ConfigDict(extra="forbid")
     assignment: str = Field(max_length=60)
     task: str = Field(max_length=255)
     student: str = Field(max_length=255)
+    submission: str | None = Field(None, max_length=16)
 
 
 def broken(error: ChecksBroken, *, grader: bool) -> HTTPException:
@@ -165,7 +166,7 @@ def _no_task(course: str, task: str) -> HTTPException:
 
 @router.post("/courses/{course}/score", summary="The report that counts for a student's grade")
 async def score(course: CourseId, wanted: ScoreRequest, service: ServiceDep, caller: CallerDep) -> Report:
-    """The verdict stored with the latest submission if the checks are still the same.
+    """The verdict stored with the submission if the checks are still the same.
 
     If the checks have changed since, or could not be run then, they are run now and that is stored.
     """
@@ -200,7 +201,15 @@ async def score(course: CourseId, wanted: ScoreRequest, service: ServiceDep, cal
 def _stored(
     session: Session, course: str, assignment: str, wanted: ScoreRequest, digest: str
 ) -> tuple[str | None, Report | None]:
-    submission = latest_submission(session, course, assignment, wanted.student)
+    if wanted.submission:
+        submission = session.get(Submission, wanted.submission)
+        whose = (course, assignment, wanted.student)
+        if submission is None or (submission.course, submission.assignment, submission.student) != whose:
+            raise HTTPException(
+                404, f"There is no submission {wanted.submission} of {assignment} by '{wanted.student}'."
+            )
+    else:
+        submission = latest_submission(session, course, assignment, wanted.student)
     if submission is None:
         return None, None
     verdict = session.scalars(
