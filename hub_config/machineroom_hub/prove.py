@@ -13,8 +13,6 @@ import base64
 import json
 import os
 import re
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -36,6 +34,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import folders
+from .interrupts import undisturbed
 from .survey import Task, digest, survey
 
 OWNER = "prove:"
@@ -258,7 +257,7 @@ class _Stage:
                     told = f"{play.task}: {play.name} earned {play.earned:g} of {play.points:g}"
                     progress(100 * len(plays) // total, told)
         finally:
-            with _undisturbed():
+            with undisturbed():
                 self._closed = True  # after an interrupt no play begins
                 pool.shutdown(wait=False, cancel_futures=True)
                 self._clear()  # plays that go on lose their machines, and end
@@ -393,19 +392,6 @@ class _Stage:
             if ours if not leftovers else not Path(f"/proc/{pid}").exists():
                 with suppress(MachineError):
                     self._driver.delete(machine.ref)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let a second, impatient Ctrl-C not keep us from clearing up after the first."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _verdict(task: Task, name: str, report: dict[str, Any] | None, problem: str, seconds: float) -> Play:

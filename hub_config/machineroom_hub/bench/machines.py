@@ -2,134 +2,122 @@
 
 import socket
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from typing import Any
 
-import docker
-from machineroom_spawners.course import Course, read_course
-from machineroom_spawners.drivers.docker import DockerDriver
+from machineroom_spawners import names
+from machineroom_spawners.drivers.base import Progress
 from machineroom_spawners.spec import machine_spec
 
-from ..host import processes
-from ..room import Room
+from ..host import HostError
+from . import memory
 from .figures import Figure
+from .stage import Stage
 
-COURSE = """
-title: Bench
-assignments: [{name: bench, lab: bench}]
-"""
-LAB = """
-machines:
-  full: {image: lab}
-  slim: {image: lab-slim}
-"""
 OWNER = "bench"
 
 
-def course(room: Room) -> Course:
-    """A course with one lab of one machine of each kind, in the bench's own room."""
-    folder = room.courses / "bench"
-    (folder / "labs" / "bench").mkdir(parents=True, exist_ok=True)
-    (folder / "course.yml").write_text(COURSE)
-    (folder / "labs" / "bench" / "lab.yml").write_text(LAB)
-    return read_course(folder)
+AGAINST = {
+    "create, until ssh answers": "docker run of the same image, until its ssh answers",
+    "suspend": "docker pause",
+    "resume": "docker unpause",
+    "snapshot": "docker commit",
+}
 
 
-def measure(room: Room, client: docker.DockerClient, runs: int, say: Callable[[str], None]) -> list[Figure]:
-    """Create, reset, suspend, resume, snapshot and restore, and idle memory; machines are gone afterwards."""
-    driver = DockerDriver(room_id=room.id)
-    figures: list[Figure] = []
-    for kind, image in (("slim", "lab-slim"), ("full", "lab")):
-        spec = machine_spec(course(room), "bench", kind, OWNER, room.secret)
-        figure = {
-            name: Figure(f"machine {kind}: {name}", "s", against=against)
-            for name, against in (
-                ("create to ssh", "docker run of the same image, until its init is up"),
-                ("reset", ""),
-                ("suspend", "docker pause"),
-                ("resume", "docker unpause"),
-                ("snapshot", "docker commit"),
-                ("restore", ""),
+KINDS = {"slim": "lab-slim", "bench": "lab"}
+"""The bench's labs, and the image of each one's machine."""
+
+
+def measure(stage: Stage, runs: int, progress: Progress, kinds: Mapping[str, str] = KINDS) -> list[Figure]:
+    """What a driver does with machines of these kinds, and the idle memory of each."""
+    figures: dict[str, Figure] = {}
+    for part, (lab, image) in enumerate(kinds.items()):
+        for run in range(runs):
+            progress(
+                100 * (part * runs + run) // (len(kinds) * runs),
+                f"a machine of {image}, run {run + 1} of {runs}",
             )
+            ours, stock, idle = _run(stage, lab, image)
+            for what, seconds in ours.items():
+                name = f"{image}: {what}"
+                figure = figures.setdefault(name, Figure(name, "s", AGAINST.get(what, "")))
+                figure.ours.append(seconds)
+                figure.stock += [stock[what]] if what in stock else []
+            name = f"{image}: memory idle"
+            figures.setdefault(name, Figure(name, "MB")).ours.append(idle)
+    return list(figures.values())
+
+
+def _run(stage: Stage, lab: str, image: str) -> tuple[dict[str, float], dict[str, float], float]:
+    """Seconds of each, ours and stock's, on a machine that is new and gone afterwards; its memory in MB."""
+    driver, spec = stage.driver, machine_spec(stage.course, lab, "box", OWNER, stage.room.secret)
+    ref, name = spec.ref, names.machine(stage.room.id, OWNER, "bench", lab, "box")
+    try:
+        ours = {
+            "create, until ssh answers": _seconds(lambda: driver.ensure(spec)),
+            "suspend": _seconds(lambda: driver.suspend(ref)),
+            "resume": _seconds(lambda: driver.resume(ref)),
+            "snapshot": _seconds(lambda: driver.snapshot(ref, "bench")),
+            "restore, until ssh answers": _seconds(lambda: driver.restore(spec, "bench")),
+            "reset, until ssh answers": _seconds(lambda: driver.reset(spec)),
         }
-        idle = Figure(f"machine {kind}: memory idle", "MB")
-        for number in range(runs):
-            say(f"machine {kind}, run {number + 1} of {runs}")
-            driver.delete(spec.ref)
-            _time(figure["create to ssh"].ours, lambda spec=spec: driver.ensure(spec))
-            _time(figure["suspend"].ours, lambda spec=spec: driver.suspend(spec.ref))
-            _time(figure["resume"].ours, lambda spec=spec: driver.resume(spec.ref))
-            _time(figure["snapshot"].ours, lambda spec=spec: driver.snapshot(spec.ref, "bench"))
-            _time(figure["restore"].ours, lambda spec=spec: driver.restore(spec, "bench"))
-            _time(figure["reset"].ours, lambda spec=spec: driver.reset(spec))
-            machine = driver.poll(spec.ref)
-            assert machine is not None
-            bare = client.containers.get(machine.id)
-            _time(figure["suspend"].stock, bare.pause)
-            _time(figure["resume"].stock, bare.unpause)
-            _time(figure["snapshot"].stock, lambda bare=bare: _commit_and_forget(client, bare))
-            _time(figure["create to ssh"].stock, lambda image=image: _bare_run(client, room, image))
-            idle.ours.append(_settled_memory(bare))
-        driver.delete(spec.ref)
-        for snapshot in driver.snapshots(spec.ref):
-            driver.delete_snapshot(spec.ref, snapshot.name)
-        figures += [*figure.values(), idle]
-    return figures
+        idle = memory.of_container(stage.client, name)
+        bare = stage.client.containers.get(name)
+        stock = {
+            "create, until ssh answers": _bare_run(stage, image),
+            "suspend": _seconds(bare.pause),
+            "resume": _seconds(bare.unpause),
+            "snapshot": _seconds(bare.commit),
+        }
+        return ours, stock, idle
+    finally:
+        driver.delete(ref)
+        driver.delete_snapshot(ref, "bench")
 
 
-def _time(into: list[float], action: Callable[[], object]) -> None:
+def _seconds(action: Callable[[], object]) -> float:
     began = time.monotonic()
     action()
-    into.append(time.monotonic() - began)
+    return time.monotonic() - began
 
 
-def _commit_and_forget(client: docker.DockerClient, container) -> None:  # type: ignore[no-untyped-def]
-    client.images.remove(container.commit().id)
-
-
-def _bare_run(client: docker.DockerClient, room: Room, image: str) -> None:
-    """`docker run` with what the image needs to boot, and nothing of ours: until sshd says who it is."""
-    systemd = client.images.get(f"machineroom/{image}").labels.get("machineroom.init") == "systemd"
-    needs = {"runtime": "machineroom", "cgroupns": "private", "tmpfs": {"/run": "", "/run/lock": ""}} if systemd else {}
-    begins = "ssh-keygen -A >/dev/null; exec "
-    inspected = client.images.get(f"machineroom/{image}").attrs["Config"]
-    init = " ".join([*(inspected["Entrypoint"] or []), *(inspected["Cmd"] or [])])
+def _bare_run(stage: Stage, image: str) -> float:
+    """Seconds of `docker run` until ssh answers, with what the image needs to boot and nothing of ours."""
+    client: Any = stage.client
+    found = client.images.get(f"machineroom/{image}")
+    systemd = found.labels["machineroom.init"] == "systemd"
+    boots: dict[str, Any] = {
+        "runtime": "machineroom",
+        "cgroupns": "private",
+        "tmpfs": {"/run": "exec", "/run/lock": ""},
+    }
+    init = [*(found.attrs["Config"]["Entrypoint"] or []), *(found.attrs["Config"]["Cmd"] or [])]
+    began = time.monotonic()
     container = client.containers.run(
-        f"machineroom/{image}",
-        ["-c", begins + init],
-        entrypoint="/bin/sh",
+        found.id,
+        # our images hold no host key: the driver brings it
+        ["-c", 'ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key; exec "$@"', "init", *init],
+        entrypoint=["/bin/sh"],
         detach=True,
-        labels={"machineroom.room": room.id},
-        **needs,
+        labels={"machineroom.room": stage.room.id},
+        **(boots if systemd else {}),
     )
     try:
-        processes.wait(lambda: _ssh_answers(container), 60, f"{image} did not boot under docker run")
+        while not _ssh_answers(container):
+            if time.monotonic() - began > 60:
+                raise HostError(f"{image} did not boot under docker run: {container.logs(tail=5).decode()}")
+            time.sleep(0.02)
+        return time.monotonic() - began
     finally:
         container.remove(force=True)
 
 
-def _ssh_answers(container) -> bool:  # type: ignore[no-untyped-def]
+def _ssh_answers(container: Any) -> bool:
     container.reload()
     address = container.attrs["NetworkSettings"]["IPAddress"]
     try:
-        with socket.create_connection((address, 22), timeout=1) as connection:
-            return connection.recv(4) == b"SSH-"
+        with socket.create_connection((address, 22), timeout=1) as ssh:
+            return ssh.recv(4) == b"SSH-"
     except OSError:
         return False
-
-
-def _settled_memory(container) -> float:  # type: ignore[no-untyped-def]
-    """Memory in MB, caches left out, once it stops falling: the least of a few looks."""
-    looks = []
-    for _ in range(5):
-        stats = container.stats(stream=False)["memory_stats"]
-        cache = stats["stats"].get("total_inactive_file", stats["stats"].get("inactive_file", 0))
-        looks.append((stats["usage"] - cache) / 1e6)
-    return min(looks)
-
-
-def remove_course(room: Room) -> None:
-    """Take the bench's course away again."""
-    folder: Path = room.courses / "bench"
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.unlink() if path.is_file() else path.rmdir()

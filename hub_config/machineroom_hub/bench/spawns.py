@@ -1,122 +1,162 @@
-"""Spawns: from the hub's API call to a server that answers, on our hub and on a stock one."""
+"""Spawns: from the call to the hub's API to a server that answers; ours brings a machine, stock does not."""
 
 import asyncio
-import subprocess
-import sys
+import json
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import docker
 import httpx
+from machineroom_spawners import names
+from machineroom_spawners.drivers.base import Progress
 
 from ..host import HostError, processes
+from . import memory
+from .figures import Figure
+from .stage import Hub, Stage
 
-STOCK_CONFIG = """
-c = get_config()
-c.JupyterHub.ip, c.JupyterHub.port = "127.0.0.1", {port}
-c.JupyterHub.hub_ip, c.JupyterHub.hub_port = "{gateway}", {hub_port}
-c.JupyterHub.authenticator_class = "dummy"
-c.Authenticator.allow_all = True
-c.JupyterHub.spawner_class = "dockerspawner.DockerSpawner"
-c.DockerSpawner.image = "{image}"
-c.DockerSpawner.prefix = "{prefix}"
-c.DockerSpawner.network_name = "{network}"
-c.DockerSpawner.use_internal_ip = True
-c.DockerSpawner.remove = True
-c.DockerSpawner.pull_policy = "never"
-c.DockerSpawner.extra_create_kwargs = {{"labels": {{"machineroom.room": "{room}"}}}}
-c.DockerSpawner.environment = {{"JUPYTER_CONFIG_DIR": "/tmp/none", "JUPYTER_NO_CONFIG": "1"}}
-c.ConfigurableHTTPProxy.command = {proxy}
-c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api_port}"
-c.JupyterHub.services = [{{"name": "bench", "api_token": "{token}"}}]
-c.JupyterHub.load_roles = [
-    {{"name": "bench", "services": ["bench"], "scopes": ["admin:users", "admin:servers", "access:servers"]}}
-]
-"""
+STOCK = "JupyterHub + DockerSpawner, same packages, no machine"
+
+
+def people(counts: list[int], runs: int) -> list[str]:
+    """The students of all runs: nobody comes twice, so that every spawn is a first one."""
+    return [name for count in counts for run in range(runs) for name in _class(count, run)]
+
+
+def _class(count: int, run: int) -> list[str]:
+    return [f"s{count}r{run}n{number}" for number in range(count)]
+
+
+def measure(stage: Stage, counts: list[int], runs: int, progress: Progress) -> list[Figure]:
+    """Servers for so many students at once, a student who comes back, and memory per student."""
+    figures: list[Figure] = []
+    back = Figure("spawn, machine there already", "s", STOCK)
+    costs = _Costs()
+    steps = len(counts) * runs
+    for count in counts:
+        first = "spawn with a new machine" if count == 1 else f"{count} spawns at once with new machines"
+        typical = Figure(first if count == 1 else f"{first}: p50", "s", STOCK)
+        last = Figure(f"{first}: last one", "s", STOCK)
+        for run in range(runs):
+            users = _class(count, run)
+            done = 100 * (len(figures) // 2 * runs + run) // steps
+            for hub, kind in ((stage.ours, "ours"), (stage.stock, "stock")):
+                progress(done, f"{count} at once, run {run + 1} of {runs}, {kind}")
+                with _started(hub, users) as seconds:
+                    ready = sorted(each for each in seconds if each is not None)
+                    if len(ready) < count:
+                        failed = f"run {run + 1}: {count - len(ready)} of {count} {kind} did not come up"
+                        typical.notes.append(failed)
+                    if not ready:
+                        continue
+                    getattr(typical, kind).append(statistics.median(ready))
+                    getattr(last, kind).append(ready[-1])
+                    if count == max(counts) and run == 0:
+                        progress(done, f"memory of {len(ready)} {kind}")
+                        sample = [u for u, each in zip(users, seconds, strict=True) if each is not None][:3]
+                        costs.look(stage, hub, kind, sample)
+            if count == 1:
+                progress(done, f"a student comes back, run {run + 1} of {runs}")
+                with _started(stage.ours, users):
+                    pass
+                with _started(stage.ours, users) as again:
+                    back.ours += [each for each in again if each is not None]
+                back.stock = typical.stock
+            _forget(stage.ours, users)
+        figures += [typical, last] if count > 1 else [typical, back]
+    return [*figures, *costs.figures]
+
+
+class _Costs:
+    """Memory per student, idle after the start."""
+
+    def __init__(self) -> None:
+        self.workspace = Figure("memory: workspace", "MB", "the same server without our part")
+        self.machine = Figure("memory: machine with systemd", "MB")
+        self.shim = Figure("memory: engine's process per container", "MB")
+        self.whole = Figure("memory: per student in all", "MB", "the workspace; ours is that and a machine")
+        self.figures = [self.workspace, self.machine, self.shim, self.whole]
+
+    def look(self, stage: Stage, hub: Hub, kind: str, users: list[str]) -> None:
+        """Add what these users' containers take now."""
+        for user in users:
+            wanted = [hub.workspace.format(user)]
+            if kind == "ours":
+                wanted.append(names.machine(stage.room.id, user, "bench", "bench", "box"))
+            used = [memory.of_container(stage.client, name) for name in wanted]
+            shims = [memory.of_shim(stage.client, name) for name in wanted]
+            getattr(self.workspace, kind).append(used[0])
+            getattr(self.shim, kind).append(shims[0])
+            getattr(self.whole, kind).append(sum(used + shims))
+            self.machine.ours += used[1:]
 
 
 @contextmanager
-def stock_hub(folder: Path, **settings: object) -> Iterator[str]:
-    """A stock JupyterHub with stock DockerSpawner; yields its API's URL."""
-    config = folder / "stock_config.py"
-    config.write_text(STOCK_CONFIG.format(**settings))
-    url = f"http://{settings['gateway']}:{settings['hub_port']}/hub/api"
-    with (folder / "stock.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterhub", "--config", str(config)], cwd=folder, stdout=log, stderr=log
-        )
-        try:
-            processes.wait(lambda: _answers(url), 60, f"the stock hub did not start; see {folder}/stock.log")
-            yield url
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def _answers(url: str) -> bool:
+def _started(hub: Hub, users: list[str]) -> Iterator[list[float | None]]:
+    """Servers of `users`, started at once, stopped afterwards: what `start` answers."""
+    with hub.client() as http:
+        http.post(f"{hub.api}/users", json={"usernames": users})  # those that exist already are no harm
     try:
-        return httpx.get(url, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
+        yield asyncio.run(start(hub, users))
+    finally:
+        stop(hub, users)
 
 
-def spawn(url: str, token: str, users: list[str], limit: float = 300) -> list[float]:
-    """Start the users' servers at once; seconds until each was ready. Raises HostError if one fails."""
-    return asyncio.run(_spawn_all(url, token, users, limit))
+async def start(hub: Hub, users: list[str]) -> list[float | None]:
+    """Start the users' servers at once: seconds until each answered through the proxy, or None."""
+    headers = {"Authorization": f"token {hub.token}"}
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(headers=headers, timeout=900, limits=limits, trust_env=False) as http:
+        return await asyncio.gather(*(_start(http, hub, user) for user in users))
 
 
-async def _spawn_all(url: str, token: str, users: list[str], limit: float) -> list[float]:
-    headers = {"Authorization": f"token {token}"}
-    async with httpx.AsyncClient(headers=headers, timeout=limit, trust_env=False) as http:
-        return await asyncio.gather(*(_spawn(http, url, user, limit) for user in users))
-
-
-async def _spawn(http: httpx.AsyncClient, url: str, user: str, limit: float) -> float:
+async def _start(http: httpx.AsyncClient, hub: Hub, user: str) -> float | None:
     began = time.monotonic()
-    answer = await http.post(f"{url}/users/{user}/server")
-    while answer.status_code not in (201, 400):
-        if answer.status_code not in (202, 429, 500, 503):
-            raise HostError(f"{user}: the hub refused to start the server: {answer.status_code} {answer.text[:300]}")
-        model = (await http.get(f"{url}/users/{user}")).json()
-        server = model.get("servers", {}).get("", {})
-        if server.get("ready"):
-            break
-        if not server and answer.status_code == 202:
-            raise HostError(f"{user}: the server did not start (stock's limits refuse some when many start at once)")
-        if time.monotonic() - began > limit:
-            raise HostError(f"{user}: the server was not ready after {limit:.0f} s")
-        await asyncio.sleep(0.05)
-        if answer.status_code != 202:
-            answer = await http.post(f"{url}/users/{user}/server")
+    answer = await http.post(f"{hub.api}/users/{user}/server")
+    progress = f"{hub.api}/users/{user}/server/progress"
+    if answer.status_code == 202 and not await _becomes_ready(http, progress):
+        return None
+    if answer.status_code not in (201, 202):
+        return None
+    # 403: the server itself answers, to somebody who is not its user
+    while (await http.get(f"{hub.public}/user/{user}/api")).status_code not in (200, 403):
+        if time.monotonic() - began > 300:
+            return None
+        await asyncio.sleep(0.02)
     return time.monotonic() - began
 
 
-def stop(url: str, token: str, users: list[str]) -> None:
+async def _becomes_ready(http: httpx.AsyncClient, url: str) -> bool:
+    """Follow the hub's own stream of progress, which costs it nothing, to its end."""
+    async with http.stream("GET", url) as lines:
+        async for line in lines.aiter_lines():
+            if line.startswith("data:"):
+                event = json.loads(line.removeprefix("data:"))
+                if event.get("ready") or event.get("failed"):
+                    return bool(event.get("ready"))
+    return False
+
+
+def stop(hub: Hub, users: list[str]) -> None:
     """Stop the users' servers and wait until they are gone."""
-    with httpx.Client(headers={"Authorization": f"token {token}"}, timeout=120, trust_env=False) as http:
+    with hub.client() as http:
         for user in users:
-            http.delete(f"{url}/users/{user}/server")
+            http.delete(f"{hub.api}/users/{user}/server")
         for user in users:
-            processes.wait(
-                lambda user=user: not http.get(f"{url}/users/{user}").json().get("servers"),
-                120,
-                f"{user}'s server does not stop",
-            )
+            _wait_until_gone(http, f"{hub.api}/users/{user}")
 
 
-def add_users(url: str, token: str, users: list[str]) -> None:
-    """Make the hub know the users."""
-    with httpx.Client(headers={"Authorization": f"token {token}"}, timeout=60, trust_env=False) as http:
-        http.post(f"{url}/users", json={"usernames": users}).raise_for_status()
+def _wait_until_gone(http: httpx.Client, user: str) -> None:
+    processes.wait(
+        lambda: not http.get(user).json().get("servers"), 120, f"the server of {user} does not stop"
+    )
 
 
-def memory(client: docker.DockerClient, name_part: str) -> list[float]:
-    """Memory in use by each running container whose name holds `name_part`, in MB, caches left out."""
-    found = []
-    for container in client.containers.list(filters={"name": name_part}):
-        stats = container.stats(stream=False)["memory_stats"]
-        cache = stats["stats"].get("total_inactive_file", stats["stats"].get("inactive_file", 0))
-        found.append((stats["usage"] - cache) / 1e6)
-    return found
+def _forget(hub: Hub, users: list[str]) -> None:
+    """Delete the users, and with them homes and machines: the next run begins with as much as this one."""
+    with hub.client() as http:
+        for user in users:
+            answer = http.delete(f"{hub.api}/users/{user}")
+            if answer.is_error:
+                raise HostError(f"the hub does not delete {user}: {answer.status_code} {answer.text}")

@@ -105,7 +105,7 @@ def down(
                 list(pool.map(_stop, running))
         if purge:
             with step("Removing machines, homes, networks and snapshots"):
-                _purge_engine(client, ours)
+                engine.purge(client, room.id)
                 images.remove_images(room)
     if purge:
         firewall.remove(room)
@@ -180,12 +180,3 @@ def _stop(container) -> None:  # type: ignore[no-untyped-def]
     if container.attrs["State"].get("Paused") or container.status == "paused":
         container.unpause()
     container.stop(timeout=8)
-
-
-def _purge_engine(client, ours: dict[str, str]) -> None:  # type: ignore[no-untyped-def]
-    for container in client.containers.list(all=True, filters=ours, ignore_removed=True):
-        container.remove(force=True, v=True)
-    for network in client.networks.list(filters=ours):
-        network.remove()
-    for volume in client.volumes.list(filters=ours):
-        volume.remove(force=True)

@@ -13,9 +13,10 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import docker
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
 
 from . import HostError, packages
 
@@ -177,6 +178,18 @@ def stop(say: Say) -> bool:
         _wait(lambda: not _alive(pid), 60, "dockerd does not end")
     PID.unlink(missing_ok=True)
     return True
+
+
+def purge(engine: Any, room_id: str) -> None:
+    """Remove every container, network and volume of a room; its images are for `images.remove_images`."""
+    ours = {"label": f"machineroom.room={room_id}"}
+    for container in engine.containers.list(all=True, filters=ours, ignore_removed=True):
+        with contextlib.suppress(NotFound):  # stopped by its hub just now, which removes it
+            container.remove(force=True, v=True)
+    for network in engine.networks.list(filters=ours):
+        network.remove()
+    for volume in engine.volumes.list(filters=ours):
+        volume.remove(force=True)
 
 
 def _write(settings: dict) -> None:

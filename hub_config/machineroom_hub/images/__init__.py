@@ -1,6 +1,6 @@
 """Images: bootstrapped from Debian on this host, without any registry, in layers."""
 
-from .build import Image, ImageError, Progress, build, list_images, remove_images
+from .build import Image, ImageError, Progress, build, list_images, remove_images, without_wheel
 from .manifest import image_tag, read_manifests
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "list_images",
     "read_manifests",
     "remove_images",
+    "without_wheel",
 ]

@@ -90,6 +90,29 @@ def build(
         return [_image(client, builder.plan, manifests[name]) for name in names or manifests]
 
 
+def without_wheel(room: Room, name: str) -> str:
+    """The id of image `name` as it is without our own wheel: the same base, packages and start.
+
+    Made in no time of the layers that the image stands on; it belongs to `room`.
+
+    Raises:
+        ImageError: these layers are not there as the manifest has them now.
+    """
+    manifests = read_manifests(room)
+    plan = _Plan(room, manifests, Layers(docker.from_env(timeout=900), room))
+    bare = manifests[name].model_copy(update={"wheel": False})
+    *below, start = plan.recipe.steps(bare, lineage(bare, manifests))
+    layer = plan.bottom()
+    for step in below:
+        layer = layer and plan.layers.find(layer, step.hash)
+    if layer is None:
+        raise ImageError(f"image {name} is out of date: ./machineroom image build {name}")
+    made = plan.layers.find(layer, start.hash)
+    if made is None:
+        made = plan.layers.make(layer, start, f"{name}-without-wheel", lambda _part, _words: None, {})
+    return made.id
+
+
 def remove_images(room: Room) -> None:
     """Remove what the room has among the engine's images: those it built, layers, machines' snapshots.
 
