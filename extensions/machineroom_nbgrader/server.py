@@ -126,7 +126,7 @@ def load(server: ServerApp) -> None:
 
 
 def _serve_formgrader(server: ServerApp, root: Path, course: Course | None) -> None:
-    from nbgrader.server_extensions.formgrader import formgrader
+    from nbgrader.server_extensions.formgrader import formgrader, handlers
     from nbgrader.server_extensions.formgrader.base import BaseApiHandler, BaseHandler
 
     class OpenHandler(BaseHandler):
@@ -154,6 +154,16 @@ def _serve_formgrader(server: ServerApp, root: Path, course: Course | None) -> N
         async def post(self, *arguments: str) -> None:
             self.finish(json.dumps(await jobs.run(self._action, *arguments, cwd=str(root))))
 
+    class FilesHandler(handlers.SubmissionFilesHandler):
+        """A student's files as they are: no script in them may act as the grader who looks at them."""
+
+        def set_extra_headers(self, _path: str) -> None:
+            self.set_header("Content-Security-Policy", "sandbox")
+
+    theirs, ours = handlers.SubmissionFilesHandler, FilesHandler
+    pages = [
+        (path, ours if page is theirs else page, *rest) for path, page, *rest in handlers.default_handlers
+    ]
     name = "([^/]+)"
     whole, one = f"/formgrader/api/assignment/{name}", f"/formgrader/api/assignment/{name}/{name}"
     _serve(
@@ -169,6 +179,7 @@ def _serve_formgrader(server: ServerApp, root: Path, course: Course | None) -> N
         (f"{whole}/release_feedback", JobHandler, {"action": "release_feedback"}),
         (f"{one}/generate_feedback", JobHandler, {"action": "generate_feedback"}),
         (f"{one}/release_feedback", JobHandler, {"action": "release_feedback"}),
+        *pages,
     )
     server.log.info("formgrader is for %s; the course list has your other courses", course)
     formgrader.load_jupyter_server_extension(server)

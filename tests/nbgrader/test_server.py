@@ -153,12 +153,20 @@ class TestGrader:
         assert answer["success"] is False
         assert "There is no 'zoe'" in answer["log"]
 
+    def test_a_students_file_is_shown_without_any_rights(self, grader: httpx.Client, ines: Person) -> None:
+        page = ines.course / "autograded" / "ada" / "ps1" / "page.html"
+        page.write_text("<script>steal()</script>")
+        answer = grader.get(f"/formgrader/submissions/{notebook_of(grader, 'ada')}/page.html")
+        assert answer.text == page.read_text()
+        assert answer.headers["content-security-policy"] == "sandbox"
+
     def test_a_submission_can_be_graded_by_hand(self, grader: httpx.Client) -> None:
-        (row,) = [
-            row
-            for row in grader.get("/formgrader/api/submitted_notebooks/ps1/lab").json()
-            if row["student"] == "ada"
-        ]
-        page = grader.get(f"/formgrader/submissions/{row['id']}/").text
+        page = grader.get(f"/formgrader/submissions/{notebook_of(grader, 'ada')}/").text
         assert "The page greets" in page
         assert "<script>steal" not in page
+
+
+def notebook_of(grader: httpx.Client, student: str) -> str:
+    """The id of a student's notebook, as formgrader's pages name it."""
+    rows = grader.get("/formgrader/api/submitted_notebooks/ps1/lab").json()
+    return next(str(row["id"]) for row in rows if row["student"] == student)
