@@ -35,6 +35,9 @@ c.JupyterHub.cleanup_proxy = False
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{room.proxy_api_port}"
 c.ConfigurableHTTPProxy.auth_token = room.token("proxy")
+c.JupyterHub.last_activity_interval = (
+    10  # how soon a proxy that was restarted gets its routes back, in seconds
+)
 
 # Who may log in, and what they may do
 c.JupyterHub.authenticator_class = auth.PasswordAuthenticator

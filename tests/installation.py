@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import random
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +15,8 @@ from machineroom_hub.room import Room
 from playwright.sync_api import Browser, sync_playwright
 
 SOURCE = Path(__file__).resolve().parents[1]
-PORT = 18000
+REUSE = "MACHINEROOM_TEST_STATE"
+"""Environment variable: the state of an installation that is up, used instead of a new one."""
 
 
 @dataclass
@@ -34,16 +38,35 @@ class Installation:
 @contextlib.contextmanager
 def new_installation() -> Iterator[Installation]:
     """Brought up by the README's own command; purged at the end."""
+    if REUSE in os.environ:
+        room = Room(Path(os.environ[REUSE]))
+        yield _with_passwords(Installation(room, f"http://127.0.0.1:{room.port}", {}))
+        return
     state = Path(tempfile.mkdtemp(prefix="machineroom-e2e-"))
     state.chmod(0o711)
-    here = Installation(Room(state), f"http://127.0.0.1:{PORT}", {})
+    port = free_port()
+    here = Installation(Room(state), f"http://127.0.0.1:{port}", {})
     try:
-        print(here.command("up", "--port", str(PORT)).stdout)
-        accounts = json.loads(here.command("accounts", "--json").stdout)
-        here.passwords.update({a["name"]: a["password"] for a in accounts})
-        yield here
+        print(here.command("up", "--port", str(port)).stdout)
+        yield _with_passwords(here)
     finally:
         print(here.command("down", "--purge", "--yes", check=False).stdout)
+
+
+def _with_passwords(here: Installation) -> Installation:
+    accounts = json.loads(here.command("accounts", "--json").stdout)
+    here.passwords.update({a["name"]: a["password"] for a in accounts})
+    return here
+
+
+def free_port() -> int:
+    """A port of this host for the public address; the ports that follow from it are free as well."""
+    while True:
+        port = random.randrange(18000, 28000)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for each in (port, port + 81, port + 82, port + 83):
+                stack.enter_context(socket.create_server(("127.0.0.1", each)))
+            return port
 
 
 @contextlib.contextmanager

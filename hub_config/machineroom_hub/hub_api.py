@@ -20,7 +20,9 @@ class HubApi:
             try:
                 gateway = hub_gateway(docker.from_env(), room)
             except (docker.errors.DockerException, OSError):
-                raise HostError("the Docker engine does not answer: start everything with ./machineroom up") from None
+                raise HostError(
+                    "the Docker engine does not answer: start everything with ./machineroom up"
+                ) from None
         self.url = f"http://{gateway}:{room.hub_port}/hub/api"
         headers = {"Authorization": f"token {room.token('operator')}"}
         self.http = httpx.Client(headers=headers, timeout=30, trust_env=False)
@@ -30,7 +32,9 @@ class HubApi:
         try:
             answer = self.http.request(method, f"{self.url}{path}", **arguments)  # type: ignore[arg-type]
         except httpx.HTTPError as error:
-            raise HostError(f"the hub does not answer ({error}): ./machineroom status, then ./machineroom logs hub") from None
+            raise HostError(
+                f"the hub does not answer ({error}): ./machineroom status, then ./machineroom logs hub"
+            ) from None
         if answer.is_error:
             try:
                 said = answer.json().get("message", answer.text)
@@ -52,7 +56,9 @@ class HubApi:
                 except httpx.HTTPError:
                     pass
                 if time.monotonic() > deadline:
-                    raise HostError(f"the {part} does not answer after {seconds:.0f} s: ./machineroom logs {part}")
+                    raise HostError(
+                        f"the {part} does not answer after {seconds:.0f} s: ./machineroom logs {part}"
+                    )
                 time.sleep(0.1)
 
     def token(self, user: str, note: str = "made by ./machineroom token", seconds: int | None = None) -> str:

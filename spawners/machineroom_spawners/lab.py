@@ -64,7 +64,7 @@ class Lab(Content):
     id: str
     folder: Path = Path()
     machines: dict[str, MachineContent] = Field(min_length=1)
-    networks: dict[str, tuple[str, ...]] = {}
+    networks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     default: str = ""
 
     @model_validator(mode="before")

@@ -47,7 +47,9 @@ def machine_spec(course: Course, lab_id: str, machine: str, owner: str, secret: 
     lab = course.labs[lab_id]
     content = lab.machines[machine]
     limits = course.limits(lab_id, machine)
-    assert limits.memory is not None and limits.cpus is not None and limits.pids is not None
+    assert limits.memory is not None
+    assert limits.cpus is not None
+    assert limits.pids is not None
     ref = MachineRef(owner, course.id, lab_id, machine)
     return MachineSpec(
         ref=ref,

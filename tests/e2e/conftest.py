@@ -36,7 +36,7 @@ def log_in(page: Page, installation: Installation, name: str) -> Page:
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill(installation.passwords[name])
     page.get_by_role("button", name="Sign in").click()
-    expect(page.locator(".jp-Launcher-body, .jp-NotebookPanel, .jp-LauncherCard").first).to_be_visible(timeout=120_000)
+    expect(page.locator("#jp-MainMenu")).to_be_visible(timeout=120_000)
     return page
 
 
@@ -70,7 +70,9 @@ class TerminalLog:
         """Wait until `wanted` (a regular expression) was printed; answers all that was, and forgets it."""
         deadline = time.monotonic() + seconds
         while not re.search(wanted, plain(self.text)):
-            assert time.monotonic() < deadline, f"{wanted!r} was never printed; there was: {plain(self.text)[-1500:]!r}"
+            assert time.monotonic() < deadline, (
+                f"{wanted!r} was never printed; there was: {plain(self.text)[-1500:]!r}"
+            )
             self.page.wait_for_timeout(50)
         seen, self.text = plain(self.text), ""
         return seen

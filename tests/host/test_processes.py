@@ -22,7 +22,9 @@ def test_a_killed_program_comes_back_and_stop_ends_everything(room: Room) -> Non
     program = Program("hub", command, {"GREETING": "100% ready"})
 
     def pid() -> int:
-        processes.wait(lambda: pid_file.is_file() and pid_file.read_text() != "", 10, "the program did not start")
+        processes.wait(
+            lambda: pid_file.is_file() and pid_file.read_text() != "", 10, "the program did not start"
+        )
         return int(pid_file.read_text())
 
     processes.start(room, [program])

@@ -18,8 +18,18 @@ def main() -> None:
     """The entry point: every command of `./machineroom`."""
     try:
         app()
-    except (AccountError, ReleaseError, HostError, ContentError, MachineError, ImageError, NodeError) as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]machineroom:[/] {error}", markup=True)
+    except (
+        AccountError,
+        ReleaseError,
+        HostError,
+        ContentError,
+        MachineError,
+        ImageError,
+        NodeError,
+    ) as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"[red]machineroom:[/] {error}", markup=True
+        )
         sys.exit(1)
 
 

@@ -70,7 +70,7 @@ def driver(room: Room) -> DockerDriver:
 
 
 def restart_hub_for_courses(room: Room) -> None:
-    """Have a running hub take up new courses, whose scopes it reads at its start; nobody's work is touched."""
+    """Have a running hub take up new courses, whose scopes it reads at its start."""
     if not processes.states(room):
         return
     client = engine.client()

@@ -44,8 +44,16 @@ def add(
     """Add a course from its folder, or bring it up to date; what instructors changed here is kept."""
     room = Room(state)
     added = courses.add(room, folder, update=update)
-    verb = "added" if added.new else "updated" if update else "was there already (take over changes with --update)"
-    console.print(f"{added.course.id}: {verb}" + (f", {len(added.taken)} files taken over" if added.taken else ""))
+    verb = (
+        "added"
+        if added.new
+        else "updated"
+        if update
+        else "was there already (take over changes with --update)"
+    )
+    console.print(
+        f"{added.course.id}: {verb}" + (f", {len(added.taken)} files taken over" if added.taken else "")
+    )
     for name in added.kept:
         console.print(f"  {name} was changed by an instructor and kept; the author's version is {name}.new")
     restart_hub_for_courses(room)
@@ -55,7 +63,9 @@ def add(
 def release(
     course: Annotated[str, typer.Argument(help="The course's id.")],
     assignment: Annotated[str, typer.Argument(help="The assignment's name.")],
-    unproven: Annotated[bool, typer.Option("--unproven", help="Also if the course is not proven as it is now.")] = False,
+    unproven: Annotated[
+        bool, typer.Option("--unproven", help="Also if the course is not proven as it is now.")
+    ] = False,
     state: State = None,
 ) -> None:
     """Generate the students' version of an assignment and let students fetch it."""

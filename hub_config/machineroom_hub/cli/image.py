@@ -16,7 +16,9 @@ app = typer.Typer(help="Build and list the images of workspaces and machines.", 
 
 @app.command()
 def build(
-    names: Annotated[list[str] | None, typer.Argument(help="Which images; all of them when left out.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which images; all of them when left out.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build every layer anew.")] = False,
     state: State = None,
 ) -> None:
@@ -25,7 +27,9 @@ def build(
     engine.ensure(say)
     with progress.many() as told:
         images.build(Room(state), names or (), progress=told, force=force)
-    console.print("Machines that exist keep the image that they were made from; a reset gives them the new one.")
+    console.print(
+        "Machines that exist keep the image that they were made from; a reset gives them the new one."
+    )
 
 
 @app.command("list")

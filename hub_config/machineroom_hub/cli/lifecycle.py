@@ -28,12 +28,17 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    port: Annotated[int | None, typer.Option(help="Public port on 127.0.0.1; the next hundred is ours too.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Public port on 127.0.0.1; the next hundred is ours too.")
+    ] = None,
     state: State = None,
-    course: Annotated[list[Path] | None, typer.Option(help="A course folder to load as well; may be repeated.")] = None,
+    course: Annotated[
+        list[Path] | None, typer.Option(help="A course folder to load as well; may be repeated.")
+    ] = None,
     no_demo: Annotated[bool, typer.Option("--no-demo", help="No demo course and no demo accounts.")] = False,
     configure_docker: Annotated[
-        bool, typer.Option("--configure-docker", help="Allow the change to Docker's settings that doctor prints.")
+        bool,
+        typer.Option("--configure-docker", help="Allow the change to Docker's settings that doctor prints."),
     ] = False,
 ) -> None:
     """Install what is missing, build images, start everything, print the URL and how to log in.
@@ -64,7 +69,7 @@ def up(
     with step("Database, courses and accounts"):
         migrations.upgrade(room)
         for folder in [*([DEMO_COURSE] if demo_wanted else []), *(course or [])]:
-            courses.add(room, folder)
+            courses.add(room, folder, update=True)  # what instructors changed here is kept
         if demo_wanted:
             demo.make_accounts(room)
     with step("Proxy, hub and service"):
@@ -74,7 +79,9 @@ def up(
     if demo_wanted and not demo.released(room):
         with step("First assignment of the demo course"):
             demo.release_first(room)
-    console.print(f"\n[bold]Machineroom is up[/] [dim]({time.monotonic() - began:.0f} s)[/]: http://127.0.0.1:{room.port}/")
+    console.print(
+        f"\n[bold]Machineroom is up[/] [dim]({time.monotonic() - began:.0f} s)[/]: http://127.0.0.1:{room.port}/"
+    )
     if demo_wanted:
         rows = [[a["role"], a["name"], a["password"]] for a in demo.accounts_file(room)]
         print_table("", ["role", "user", "password"], rows, "")
@@ -86,7 +93,10 @@ def up(
 def down(
     state: State = None,
     purge: Annotated[
-        bool, typer.Option("--purge", help="Remove everything too: machines, homes, courses, accounts, images' cache.")
+        bool,
+        typer.Option(
+            "--purge", help="Remove everything too: machines, homes, courses, accounts, images' cache."
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")] = False,
 ) -> None:
@@ -98,8 +108,8 @@ def down(
         processes.stop(room)
     client = engine.client()
     if client is not None:
-        ours = {"label": f"machineroom.room={room.id}"}
-        running = client.containers.list(filters=ours, ignore_removed=True)
+        label = f"machineroom.room={room.id}"
+        running = client.containers.list(filters={"label": label}, ignore_removed=True)
         if running:
             with step(f"Workspaces and machines ({len(running)})"), ThreadPoolExecutor(8) as pool:
                 list(pool.map(_stop, running))
@@ -120,7 +130,9 @@ def status(state: State = None, json: Json = False) -> None:
     programs = processes.states(room)
     client = engine.client(timeout=10)
     containers = (
-        client.containers.list(filters={"label": f"machineroom.room={room.id}"}, ignore_removed=True) if client else []
+        client.containers.list(filters={"label": f"machineroom.room={room.id}"}, ignore_removed=True)
+        if client
+        else []
     )
     machines = sum("machineroom.machine" in c.labels for c in containers)
     report = {
@@ -142,7 +154,9 @@ def status(state: State = None, json: Json = False) -> None:
         print_table(f"Machineroom at {report['url']} ({room.state})", ["part", "state"], rows, "")
     if set(programs.values()) != {"RUNNING"} or client is None:
         if not json:
-            console.print("Not everything runs: ./machineroom up starts it, ./machineroom doctor says what is wrong.")
+            console.print(
+                "Not everything runs: ./machineroom up starts it, ./machineroom doctor says what is wrong."
+            )
         raise typer.Exit(1)
 
 
@@ -171,9 +185,14 @@ def logs(
     room = Room(state)
     path = room.logs / f"{part}.log"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in room.logs.glob("*.log"))) or "none yet; start with ./machineroom up"
+        known = (
+            ", ".join(sorted(p.stem for p in room.logs.glob("*.log")))
+            or "none yet; start with ./machineroom up"
+        )
         raise HostError(f"there is no log of '{part}'; there are: {known}")
-    subprocess.run(["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), str(path)], check=False)
+    subprocess.run(
+        ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), str(path)], check=False
+    )
 
 
 def _stop(container) -> None:  # type: ignore[no-untyped-def]

@@ -23,7 +23,10 @@ from .common import Json, State, console, driver, print_json, print_table, step
 app = typer.Typer(help="Look at, and act on, students' machines.", no_args_is_help=True)
 
 Which = Annotated[
-    str, typer.Argument(metavar="OWNER[/COURSE[/LAB]]/MACHINE", help="As in the list; parts that are clear may be left out.")
+    str,
+    typer.Argument(
+        metavar="OWNER[/COURSE[/LAB]]/MACHINE", help="As in the list; parts that are clear may be left out."
+    ),
 ]
 
 
@@ -39,12 +42,19 @@ def show(
     if json:
         print_json([_plain(m) for m in found])
         return
-    rows = [[str(m.ref), m.state, m.image, m.driver, m.address or "–", f"{m.created:%Y-%m-%d %H:%M}"] for m in found]
-    print_table("", ["machine", "state", "image", "driver", "address", "created"], rows, "There are no machines.")
+    rows = [
+        [str(m.ref), m.state, m.image, m.driver, m.address or "–", f"{m.created:%Y-%m-%d %H:%M}"]
+        for m in found
+    ]
+    print_table(
+        "", ["machine", "state", "image", "driver", "address", "created"], rows, "There are no machines."
+    )
 
 
 @app.command()
-def reset(which: Which, state: State = None, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+def reset(
+    which: Which, state: State = None, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
+) -> None:
     """Replace a machine by a clean one. What is on it is lost; its snapshots are kept."""
     room = Room(state)
     hands, ref = _find(room, which)
@@ -84,7 +94,9 @@ def start(which: Which, state: State = None) -> None:
 
 
 @app.command()
-def snapshot(which: Which, name: Annotated[str, typer.Argument(help="A name for the snapshot.")], state: State = None) -> None:
+def snapshot(
+    which: Which, name: Annotated[str, typer.Argument(help="A name for the snapshot.")], state: State = None
+) -> None:
     """Save a machine's disk under a name."""
     hands, ref = _find(Room(state), which)
     with step(f"Snapshot {name} of {ref}"):
@@ -105,7 +117,12 @@ def snapshots(which: Which, state: State = None, json: Json = False) -> None:
 
 
 @app.command()
-def restore(which: Which, name: str, state: State = None, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+def restore(
+    which: Which,
+    name: str,
+    state: State = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
     """Replace a machine by one made from a snapshot."""
     room = Room(state)
     hands, ref = _find(room, which)
@@ -141,14 +158,18 @@ def _find(room: Room, which: str) -> tuple[DockerDriver, MachineRef]:
     found = [
         m.ref
         for m in hands.machines(owner)
-        if (len(parts) == 1 or m.ref.machine == name) and all(part in (m.ref.course, m.ref.lab) for part in between)
+        if (len(parts) == 1 or m.ref.machine == name)
+        and all(part in (m.ref.course, m.ref.lab) for part in between)
     ]
     if len(found) == 1:
         return hands, found[0]
     listed = "".join(f"\n    {ref}" for ref in sorted(found or [m.ref for m in hands.machines(owner)]))
     if found:
         raise HostError(f"'{which}' may mean several machines, say which:{listed}")
-    raise HostError(f"there is no machine '{which}'." + (f" {owner} has:{listed}" if listed else " See: ./machineroom machine list"))
+    raise HostError(
+        f"there is no machine '{which}'."
+        + (f" {owner} has:{listed}" if listed else " See: ./machineroom machine list")
+    )
 
 
 def _spec(room: Room, ref: MachineRef) -> MachineSpec:

@@ -38,7 +38,9 @@ def accounts(context: typer.Context, state: State = None, json: Json = False) ->
     elif not found:
         raise HostError(f"{room.state} has no demo accounts; ./machineroom accounts list shows the others")
     else:
-        print_table("", ["role", "user", "password"], [[a["role"], a["name"], a["password"]] for a in found], "")
+        print_table(
+            "", ["role", "user", "password"], [[a["role"], a["name"], a["password"]] for a in found], ""
+        )
 
 
 @people.command("list")
@@ -51,7 +53,10 @@ def listing(
     found = store.listing(Room(state), course)
     if json:
         print_json(
-            [{"name": a.name, "display_name": a.display_name, "active": a.active, "courses": a.roles} for a in found]
+            [
+                {"name": a.name, "display_name": a.display_name, "active": a.active, "courses": a.roles}
+                for a in found
+            ]
         )
         return
     rows = [
@@ -67,14 +72,18 @@ def add(
     course: Annotated[str | None, typer.Option(help="Enrol the person in this course …")] = None,
     role: Annotated[store.Role, typer.Option(help="… as student, ta or instructor.")] = store.Role.STUDENT,
     display_name: Annotated[str, typer.Option(help="The person's name, as people write it.")] = "",
-    new_password: Annotated[bool, typer.Option("--new-password", help="Another password for an account that exists.")] = False,
+    new_password: Annotated[
+        bool, typer.Option("--new-password", help="Another password for an account that exists.")
+    ] = False,
     state: State = None,
 ) -> None:
     """Add a person, or enrol one who is there; a new account's random password is printed once."""
     room = Room(state)
     if course and course not in read_courses(room.courses):
         known = ", ".join(read_courses(room.courses)) or "none yet"
-        raise HostError(f"there is no course '{course}'; there are: {known}. ./machineroom course add brings one")
+        raise HostError(
+            f"there is no course '{course}'; there are: {known}. ./machineroom course add brings one"
+        )
     fresh = store.get(room, name) is None
     password = demo.random_password() if fresh or new_password else ""
     store.add(room, name, password=password, display_name=display_name)

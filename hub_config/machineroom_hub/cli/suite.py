@@ -18,7 +18,8 @@ CHROMIUM = {"chromium": "/usr/bin/chromium"}
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the tree."""
     app.command(
-        "test", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+        "test",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     )(test)
 
 

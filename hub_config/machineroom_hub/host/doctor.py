@@ -27,7 +27,7 @@ class Finding:
 
 def examine(room: Room) -> list[Finding]:
     """Look at everything that Machineroom depends on."""
-    return [*_host(room), *_engine(room), *_room(room)]
+    return [*_host(room), *_engine(), *_room(room)]
 
 
 def _host(room: Room) -> list[Finding]:
@@ -54,7 +54,8 @@ def _host(room: Room) -> list[Finding]:
         Finding(
             f"inotify instances per user: {instances}",
             "advice" if low else "ok",
-            f"from about thirty machines on, systemd fails in new ones: sysctl -w fs.inotify.max_user_instances={INOTIFY_WANTED}"
+            "from about thirty machines on, systemd fails in new ones: "
+            f"sysctl -w fs.inotify.max_user_instances={INOTIFY_WANTED}"
             if low
             else "",
         )
@@ -62,10 +63,12 @@ def _host(room: Room) -> list[Finding]:
     return found
 
 
-def _engine(room: Room) -> list[Finding]:
+def _engine() -> list[Finding]:
     client = engine.client(timeout=10)
     if client is None:
-        return [Finding("the Docker engine does not answer", "wrong", "./machineroom up installs or starts it")]
+        return [
+            Finding("the Docker engine does not answer", "wrong", "./machineroom up installs or starts it")
+        ]
     info = client.info()
     found = [Finding(f"Docker {client.version()['Version']}, cgroup v{info.get('CgroupVersion', '1')}", "ok")]
     if engine.has_runtime(client):
@@ -77,10 +80,10 @@ def _engine(room: Room) -> list[Finding]:
         Finding("user namespaces: root in a machine is nobody on the host", "ok")
         if remapped
         else Finding(
-            "no user namespaces: root in a machine is root of the host's kernel, held by capabilities and seccomp alone",
+            "no user namespaces: root in a machine is held by capabilities and seccomp alone",
             "advice",
-            f'put "userns-remap": "default" into {engine.DAEMON_JSON} and restart the engine; images and containers '
-            "made before are hidden until it is taken out again, so we do not do it for you",
+            f'put "userns-remap": "default" into {engine.DAEMON_JSON} and restart the engine; images and '
+            "containers made before are hidden until it is taken out again, so we do not do it for you",
         )
     )
     return found
@@ -94,7 +97,9 @@ def _room(room: Room) -> list[Finding]:
     for name in processes.PROGRAMS:
         ok = states.get(name) == "RUNNING"
         mend = "" if ok else f"./machineroom logs {name}; ./machineroom up starts it again"
-        found.append(Finding(f"{name}: {states.get(name, 'not there').lower()}", "ok" if ok else "wrong", mend))
+        found.append(
+            Finding(f"{name}: {states.get(name, 'not there').lower()}", "ok" if ok else "wrong", mend)
+        )
     in_place = firewall.in_place(room)
     found.append(
         Finding(
@@ -105,9 +110,9 @@ def _room(room: Room) -> list[Finding]:
     )
     found.append(
         Finding(
-            "one origin for all users: a page served by a student's machine shares it with the visitor's JupyterLab",
+            "one host name for all users, students' own web pages included",
             "advice",
-            "give users subdomains (needs a wildcard DNS name): see docs/operators.md; the machine never sees cookies or tokens either way",
+            "docs/security.md says what holds those pages, and what does not",
         )
     )
     return found
@@ -120,7 +125,7 @@ def raise_kernel_limits(say: Callable[[str], None]) -> None:
             INOTIFY.write_text(str(INOTIFY_WANTED))
         except OSError:
             return  # doctor says what it means and how to mend it
-        say(f"Raised fs.inotify.max_user_instances to {INOTIFY_WANTED} until the next reboot (systemd in machines)")
+        say(f"Raised fs.inotify.max_user_instances to {INOTIFY_WANTED} until the next reboot")
 
 
 def refuse_taken_ports(room: Room) -> None:
@@ -134,6 +139,6 @@ def refuse_taken_ports(room: Room) -> None:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 raise HostError(
-                    f"port {port} ({what}) is taken by another program (ss -ltnp 'sport = :{port}' names it): "
+                    f"port {port} ({what}) is taken (ss -ltnp 'sport = :{port}' says by what): "
                     f"stop that, or take another port with ./machineroom up --port {room.port + 1000}"
                 ) from None

@@ -33,7 +33,7 @@ OLDEST = (20, 10)
 Say = Callable[[str], None]
 
 
-def client(timeout: float = 120) -> docker.DockerClient | None:
+def client(timeout: int = 120) -> docker.DockerClient | None:
     """A client of the engine, or None when none answers."""
     try:
         found = docker.from_env(timeout=timeout)
@@ -76,7 +76,10 @@ def install_files() -> None:
     TOOLS.mkdir(parents=True, exist_ok=True)
     busybox = next(Path(f) for f in packages.NEEDED["busybox-static"] if Path(f).exists())
     # who may run busybox but not read it cannot read its descriptors or environment either (user namespaces)
-    for source, target, mode in ((Path(runtime.__file__), RUNTIME_PATH, 0o755), (busybox, TOOLS / "busybox", 0o711)):
+    for source, target, mode in (
+        (Path(runtime.__file__), RUNTIME_PATH, 0o755),
+        (busybox, TOOLS / "busybox", 0o711),
+    ):
         if target.is_file() and target.read_bytes() == source.read_bytes():
             target.chmod(mode)
             continue
@@ -117,7 +120,9 @@ def add_runtime(engine: docker.DockerClient, say: Say) -> None:
     _write(daemon_settings(current))
     for pid in _pids("dockerd"):
         os.kill(pid, signal.SIGHUP)
-    _wait(lambda: has_runtime(engine), 10, f"the engine did not take up the runtime; is {DAEMON_JSON} in use?")
+    _wait(
+        lambda: has_runtime(engine), 10, f"the engine did not take up the runtime; is {DAEMON_JSON} in use?"
+    )
 
 
 def write_daemon_json() -> None:
@@ -156,7 +161,7 @@ def start(say: Say) -> None:
 
 
 def start_flags() -> list[str]:
-    """Flags for an engine that we start: our runtime and, where no older images would vanish, user namespaces."""
+    """Flags for an engine that we start: our runtime; user namespaces unless older images would vanish."""
     settings = json.loads(DAEMON_JSON.read_text()) if DAEMON_JSON.is_file() else {}
     flags = [] if "runtimes" in settings else [f"--add-runtime={RUNTIME}={RUNTIME_PATH}"]
     remapped_before = any(DATA.glob("[0-9]*.[0-9]*"))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
@@ -43,7 +44,9 @@ def programs(room: Room, gateway: str, proxy: Path, node: Path) -> list[Program]
     python = (sys.executable, "-m")
     config = str(SOURCE / "hub_config" / "jupyterhub_config.py")
     state = {"MACHINEROOM_STATE": str(room.state), "MACHINEROOM_CODE": code_digest()}
-    courses = {"MACHINEROOM_COURSES": ",".join(sorted(p.parent.name for p in room.courses.glob("*/course.yml")))}
+    courses = {
+        "MACHINEROOM_COURSES": ",".join(sorted(p.parent.name for p in room.courses.glob("*/course.yml")))
+    }
     return [
         Program(
             "proxy",
@@ -142,8 +145,8 @@ def states(room: Room) -> dict[str, str]:
     proxy = _rpc(room)
     if proxy is None:
         return {}
-    infos = proxy.supervisor.getAllProcessInfo()
-    return {str(info["name"]): str(info["statename"]) for info in infos}  # type: ignore[index,union-attr]
+    infos: Any = proxy.supervisor.getAllProcessInfo()
+    return {str(info["name"]): str(info["statename"]) for info in infos}
 
 
 def control(room: Room, *words: str) -> None:
