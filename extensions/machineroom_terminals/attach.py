@@ -20,6 +20,8 @@ from . import service
 from .topology import Machine, Topology, UnknownMachine, etc, read_topology
 
 OPTIONS = {
+    "IgnoreUnknown": "ObscureKeystrokeTiming",
+    "ObscureKeystrokeTiming": "no",  # it makes each key wait for up to 20 ms; ssh older than 9.5 has none
     "BatchMode": "yes",
     "EscapeChar": "none",
     "LogLevel": "INFO",  # below, it does not say that the keep-alives went unanswered

@@ -9,6 +9,7 @@ from typing import Any
 from jupyter_server_terminals.terminalmanager import MODEL, TerminalManager
 from terminado.management import PtyWithClients
 from tornado import web
+from tornado.ioloop import IOLoop
 
 from .scrollback import Scrollback
 from .topology import WORKSPACE, Machine, UnknownMachine, read_topology
@@ -77,6 +78,29 @@ class MachineTerminals(TerminalManager):
         terminal.read_buffer = Scrollback()
         os.set_blocking(terminal.ptyproc.fd, False)
         return terminal
+
+    def pty_read(self, fd: int, events: Any = None) -> None:
+        """There is output. While no browser takes any more of it, the program that prints is left waiting."""
+        super().pty_read(fd, events)
+        if self._nobody_keeps_up(fd):
+            IOLoop.current().remove_handler(fd)
+            self._read_on(self.ptys_by_fd[fd])
+
+    def _read_on(self, terminal: PtyWithClients) -> None:
+        fd = terminal.ptyproc.fd
+        if self.ptys_by_fd.get(fd) is not terminal:
+            return  # it was closed meanwhile
+        loop = IOLoop.current()
+        if self._nobody_keeps_up(fd):
+            loop.call_later(0.005, self._read_on, terminal)
+        else:
+            loop.add_handler(fd, self.pty_read, loop.READ)
+
+    def _nobody_keeps_up(self, fd: int) -> bool:
+        """Whether every browser has output before it that its connection does not take yet."""
+        clients = self.ptys_by_fd[fd].clients if fd in self.ptys_by_fd else []
+        connections = [client.ws_connection for client in clients]
+        return bool(connections) and all(c is not None and c.stream.writing() for c in connections)
 
     def on_eof(self, ptywclients: PtyWithClients) -> None:
         """The program in the pty has ended."""

@@ -127,16 +127,20 @@ class Terminal:
     async def resize(self, rows: int, columns: int) -> None:
         await self._socket.send(json.dumps(["set_size", rows, columns, 0, 0]))
 
+    async def read(self) -> str:
+        """The next output."""
+        while True:
+            kind, *content = json.loads(await self._socket.recv())
+            if kind == "stdout":
+                return content[0]
+            assert kind != "disconnect", f"the terminal closed; it showed: {self.shown!r}"
+
     async def see(self, pattern: str, seconds: float = 20) -> re.Match[str]:
         """Wait until `pattern` is shown, and forget all up to there."""
         try:
             async with asyncio.timeout(seconds):
                 while not (match := re.search(pattern, self.shown)):
-                    kind, *content = json.loads(await self._socket.recv())
-                    if kind == "stdout":
-                        self.shown += content[0]
-                    elif kind == "disconnect":
-                        raise AssertionError(f"the terminal closed; it showed: {self.shown!r}")
+                    self.shown += await self.read()
         except TimeoutError:
             raise AssertionError(f"no {pattern!r} within {seconds} s in: {self.shown!r}") from None
         self.shown = self.shown[match.end() :]

@@ -1,6 +1,9 @@
 """Terminals on a real machine: what a student sees, and what an attacker does not get."""
 
+import asyncio
 import hashlib
+import os
+import re
 from pathlib import Path
 
 import httpx
@@ -108,6 +111,24 @@ async def test_a_program_that_does_not_read_silences_no_other_terminal(ws: Works
     with ws.client as client:
         for terminal in client.get("/api/terminals").json():
             assert client.delete(f"/api/terminals/{terminal['name']}").status_code == 204
+
+
+async def test_a_reader_that_stalls_does_not_fill_the_servers_memory(ws: Workspace) -> None:
+    async with ws.open(ws.new(machine="workspace")) as terminal:
+        server = int(re.sub(r"\D", "", await terminal.run("echo $PPID")))
+        before = resident(server)
+        await terminal.type("head -c 60000000 /dev/zero | tr '\\0' x\r")
+        for _ in range(20):  # nothing is read meanwhile; stock's server takes in all that it can
+            await asyncio.sleep(0.1)
+            assert resident(server) - before < 20_000_000
+        received = 0
+        while received < 60_000_000:  # and nothing is lost
+            received += (await terminal.read()).count("x")
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def test_what_is_pasted_arrives_whole(ws: Workspace) -> None:
