@@ -76,3 +76,8 @@ def _grading(c: Config) -> None:
         f"{nbgrader}.AssignLatePenalties",
         f"{nbgrader}.CheckCellMetadata",
     ]
+    c.GenerateFeedback.preprocessors = [
+        f"{nbgrader}.GetGrades",
+        f"{own}.hide.HideTests",
+        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+    ]

@@ -318,7 +318,7 @@ def test_4_the_feedback_says_what_was_seen(
     html = on(home, f"cat '/home/jovyan/{path}'")
     tab = page.context.new_page()
     tab.goto(f"{installation.url}/user/ada/files/{path}")
-    expect(tab.locator("body")).to_contain_text("the mode of", timeout=15_000)
+    expect(tab.locator("body")).to_contain_text("/srv/letters/diary.txt: mode 0600", timeout=15_000)
     expect(tab.locator("body")).to_contain_text("And what about the group?")
     tab.get_by_text("Right permissions").first.scroll_into_view_if_needed()
     shot(tab, "feedback")
