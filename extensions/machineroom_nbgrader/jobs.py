@@ -1,89 +1,54 @@
-"""nbgrader's slow work, in a process of its own: `python -m machineroom_nbgrader.jobs ACTION ARGUMENT…`.
-
-nbgrader changes the current folder and the environment of its process and keeps it busy for minutes;
-in the server's process that would freeze every terminal. The answer is JSON on standard output.
-"""
+"""nbgrader's slow work, away from the server's process, where it would freeze every terminal."""
 
 import asyncio
 import json
 import os
+import signal
 import sys
+from asyncio.subprocess import PIPE, Process
 from typing import Any
 
-from nbgrader.apps import NbGrader
-from nbgrader.apps.api import NbGraderAPI
-from nbgrader.nbgraderformat import SchemaTooNewError, SchemaTooOldError
-from nbgrader.validator import Validator
-
-ACTIONS = (
-    "generate_assignment",
-    "release_assignment",
-    "unrelease",
-    "collect",
-    "autograde",
-    "generate_feedback",
-    "release_feedback",
-)
-"""Methods of nbgrader's API that formgrader's buttons call."""
+from .config import COURSE
 
 Answer = dict[str, Any]
-_one_at_a_time = asyncio.Lock()
+
+_LONGEST_ANSWER = 64 << 20
 
 
-async def run(action: str, *arguments: str, cwd: str, env: dict[str, str] | None = None) -> Answer:
-    """Do `action` in a fresh process, after those that were asked for before; answer as nbgrader does."""
-    command = [sys.executable, "-P", "-m", __name__, action, *arguments]
-    async with _one_at_a_time:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=cwd,
-            env={**os.environ, **(env or {})},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+class Jobs:
+    """Does jobs one after another. With `keep`, its worker stays, so that the next one starts at once."""
+
+    def __init__(self, cwd: str, *, keep: bool) -> None:
+        self._cwd = cwd
+        self._keep = keep
+        self._worker: Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def run(self, action: str, *arguments: str) -> Answer:
+        """Do `action` after what was asked for before; answer as nbgrader does."""
+        job = {"action": action, "arguments": arguments, "environment": {COURSE: os.environ.get(COURSE, "")}}
+        async with self._turn:
+            worker = self._worker
+            if worker is None or worker.returncode is not None:
+                worker = await self._start()
+            self._worker = None  # whatever goes wrong, the next job gets a new one
+            assert worker.stdin
+            assert worker.stdout
+            try:
+                worker.stdin.write(json.dumps(job).encode() + b"\n")
+                answer = json.loads(await worker.stdout.readline())
+                self._worker = worker if self._keep else None
+            except (OSError, ValueError):
+                said = f"nbgrader's process ended during {action}. Try again; your server's log says more."
+                answer = {"success": False, "value": said, "error": said, "log": said}
+            finally:
+                if self._worker is None and worker.returncode is None:
+                    os.killpg(worker.pid, signal.SIGTERM)
+                    await worker.wait()
+        return answer
+
+    async def _start(self) -> Process:
+        command = (sys.executable, "-P", "-m", "machineroom_nbgrader.worker")
+        return await asyncio.create_subprocess_exec(
+            *command, cwd=self._cwd, stdin=PIPE, stdout=PIPE, limit=_LONGEST_ANSWER, start_new_session=True
         )
-        try:
-            output, errors = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.terminate()
-    try:
-        return json.loads(output)
-    except ValueError:
-        said = errors.decode(errors="replace")[-4000:]
-        return {
-            "success": False,
-            "value": f"nbgrader ended with status {process.returncode} before it was done.\n{said}",
-            "error": said,
-            "log": said,
-        }
-
-
-def validate(path: str) -> Answer:
-    """Run a notebook as its tests would, and say what fails."""
-    app = NbGrader()
-    app.load_config_file()
-    try:
-        return {"success": True, "value": Validator(config=app.config).validate(path)}
-    except (SchemaTooOldError, SchemaTooNewError) as error:
-        return {"success": False, "value": f"{path} was made for another version of nbgrader: {error}"}
-
-
-def grade(action: str, *arguments: str) -> Answer:
-    """One of ACTIONS, on an assignment and perhaps a student of the configured course."""
-    app = NbGrader()
-    app.initialize([])
-    return getattr(NbGraderAPI(app.coursedir, parent=app), action)(*arguments)
-
-
-def main(action: str, *arguments: str) -> None:
-    """Do it, and write the answer. What notebooks and nbgrader print goes to standard error."""
-    output = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    with output:
-        json.dump(validate(*arguments) if action == "validate" else grade(action, *arguments), output)
-
-
-if __name__ == "__main__":
-    if sys.argv[1] not in (*ACTIONS, "validate"):
-        sys.exit(f"{sys.argv[1]}: not one of validate, {', '.join(ACTIONS)}")
-    main(*sys.argv[1:])

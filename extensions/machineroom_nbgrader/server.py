@@ -18,9 +18,9 @@ from jupyter_server.utils import url_path_join
 from nbgrader.server_extensions.assignment_list.handlers import NbGraderVersionHandler
 from tornado import web
 
-from . import jobs
 from .assignments import ACTIONS, Assignments
 from .config import COURSE, graded_course
+from .jobs import Jobs
 from .workspace import Course, read_workspace
 
 GRADERS_ONLY = ("formgrader", "course-list", "create-assignment")
@@ -71,9 +71,10 @@ class ActHandler(AssignmentsHandler):
 class ValidateHandler(JupyterHandler):
     """The Validate button. A notebook runs for as long as it likes; nothing else waits for it."""
 
-    def initialize(self, root: Path) -> None:
+    def initialize(self, root: Path, jobs: Jobs) -> None:
         """Tornado's constructor."""
         self._root = root
+        self._jobs = jobs
 
     @web.authenticated
     async def post(self) -> None:
@@ -82,7 +83,7 @@ class ValidateHandler(JupyterHandler):
         notebook = (self._root / path).resolve()
         if not notebook.is_relative_to(self._root):
             raise web.HTTPError(403, f"{path} is outside of the folder that this server serves")
-        self.finish(json.dumps(await jobs.run("validate", str(notebook), cwd=str(self._root))))
+        self.finish(json.dumps(await self._jobs.run("validate", str(notebook))))
 
 
 class CourseListHandler(JupyterHandler):
@@ -116,7 +117,7 @@ def load(server: ServerApp) -> None:
         (r"/courses", CoursesHandler, common),
         (r"/assignments", ListHandler, common),
         (rf"/assignments/({'|'.join(ACTIONS)})", ActHandler, common),
-        (r"/assignments/validate", ValidateHandler, {"root": root}),
+        (r"/assignments/validate", ValidateHandler, {"root": root, "jobs": Jobs(str(root), keep=False)}),
         (r"/nbgrader_version", NbGraderVersionHandler),
     )
     if workspace.graded:
@@ -152,7 +153,7 @@ def _serve_formgrader(server: ServerApp, root: Path, course: Course | None) -> N
 
         @web.authenticated
         async def post(self, *arguments: str) -> None:
-            self.finish(json.dumps(await jobs.run(self._action, *arguments, cwd=str(root))))
+            self.finish(json.dumps(await jobs.run(self._action, *arguments)))
 
     class FilesHandler(handlers.SubmissionFilesHandler):
         """A student's files as they are: no script in them may act as the grader who looks at them."""
@@ -160,6 +161,7 @@ def _serve_formgrader(server: ServerApp, root: Path, course: Course | None) -> N
         def set_extra_headers(self, _path: str) -> None:
             self.set_header("Content-Security-Policy", "sandbox")
 
+    jobs = Jobs(str(root), keep=True)
     theirs, ours = handlers.SubmissionFilesHandler, FilesHandler
     pages = [
         (path, ours if page is theirs else page, *rest) for path, page, *rest in handlers.default_handlers

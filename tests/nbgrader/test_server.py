@@ -112,6 +112,15 @@ class TestStudent:
         assert answer["success"], answer
         assert [failed["source"] for failed in answer["value"]["failed"]] == ["assert False"]
 
+    def test_a_notebook_that_kills_what_validates_it_is_told(
+        self, student: httpx.Client, ada: Person
+    ) -> None:
+        cells = [new_code_cell("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)")]
+        nbformat.write(new_notebook(cells=cells), ada.home / "killer.ipynb")
+        answer = student.post("/assignments/validate", params={"path": "killer.ipynb"}).json()
+        assert answer["success"] is False
+        assert "ended with status -9" in answer["value"]
+
     def test_nothing_outside_is_validated(self, student: httpx.Client) -> None:
         answer = student.post("/assignments/validate", params={"path": "../outside.ipynb"})
         assert answer.status_code == 403
