@@ -1,7 +1,9 @@
 """Web pages of machines, at `…/proxy/<machine>:<port>/…`, by jupyter-server-proxy.
 
 A student's machine is a stranger to whoever looks at its pages: it may not see the visitor's
-cookies and tokens, nor set such cookies, and the proxy reaches nothing but the machines.
+cookies and tokens, nor set such cookies, and the proxy reaches nothing but the machines. Its scripts
+run at the address of the student's own JupyterLab; for anybody else, such as an operator, they get
+a sandbox, in which they can do nothing in the visitor's name.
 """
 
 import asyncio
@@ -36,6 +38,9 @@ ORIGIN_WIDE = {
     "strict-transport-security",
 }
 """Response headers by which a page would speak for the whole site, of which it is a corner."""
+
+SANDBOX = "sandbox allow-forms allow-modals allow-popups allow-scripts"
+"""How a page is shown to who is not its machine's owner: without an origin, so without anybody's cookies."""
 
 
 class MachineProxyHandler(RemoteProxyHandler):
@@ -98,6 +103,12 @@ class MachineProxyHandler(RemoteProxyHandler):
     def proxy_request_options(self) -> dict[str, Any]:
         return {**super().proxy_request_options(), "connect_timeout": 5.0}
 
+    def flush(self, include_footers: bool = False) -> Any:
+        visitor = getattr(self.current_user, "username", None)
+        if visitor != read_topology().user and not self._headers_written:
+            super().add_header("Content-Security-Policy", SANDBOX)
+        return super().flush(include_footers)
+
     def add_header(self, name: str, value: Any) -> None:
         safe = self._safe(name, value)
         if safe is not None:
@@ -112,7 +123,11 @@ class MachineProxyHandler(RemoteProxyHandler):
         """The header's value as the visitor may get it, or None."""
         if name.lower() in ORIGIN_WIDE:
             return None
-        return self._confined(value) if name.lower() == "set-cookie" else value
+        if name.lower() != "set-cookie":
+            return value
+        # the hub's login sets cookies by this handler, too: those are ours, not the machine's
+        ours = [cookie.OutputString(None) for cookie in getattr(self, "_new_cookie", {}).values()]
+        return value if value in ours else self._confined(value)
 
     def _confined(self, value: str) -> str | None:
         """A machine's cookie, for its own pages only; None for one that would pass for ours."""

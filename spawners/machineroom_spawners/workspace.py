@@ -21,6 +21,7 @@ HOST_CONFIG: dict[str, Any] = {
     "auto_remove": False,  # a workspace that dies leaves its log
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges"],
+    "sysctls": {"net.ipv4.ip_forward": "0"},  # or a machine would reach the hub's network through it
     "pids_limit": 1024,
     "log_config": {"Type": "json-file", "Config": {"max-size": "5m", "max-file": "2"}},
 }
