@@ -88,7 +88,10 @@ c.DockerLabSpawner.service_url = f"{service_url}/services/{auth.SERVICE}"
 c.DockerLabSpawner.network_name = room.hub_network
 c.DockerLabSpawner.server_token_scopes = auth.server_token_scopes(courses)
 c.JupyterHub.concurrent_spawn_limit = 0  # nobody is turned away: the spawner lets them in one after another
-c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}  # straight to the page that shows the progress
+c.JupyterHub.tornado_settings = {
+    "slow_spawn_timeout": 0,  # straight to the page that shows the progress
+    "cookie_options": {"samesite": "Lax"},  # not every browser takes that for granted
+}
 
 # How it looks
 c.JupyterHub.template_paths = [str(Path(__file__).parent / "templates")]

@@ -49,9 +49,11 @@ class MachineProxyHandler(RemoteProxyHandler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.address = ""
-        # jupyter-server-proxy replaces this method in each instance: an override in a class is not called.
+        # jupyter-server-proxy replaces these methods in each instance: an override in a class is not called.
         self._set_header: Callable[[str, Any], None] = self.__dict__["set_header"]
         self.__dict__["set_header"] = self._set_safe_header
+        self._flush: Callable[[bool], None] = self.__dict__["flush"]
+        self.__dict__["flush"] = self._flush_confined
 
     async def proxy(self, host: str, port: str, proxied_path: str) -> None:
         machine = self._machine(host)
@@ -103,12 +105,6 @@ class MachineProxyHandler(RemoteProxyHandler):
     def proxy_request_options(self) -> dict[str, Any]:
         return {**super().proxy_request_options(), "connect_timeout": 5.0}
 
-    def flush(self, include_footers: bool = False) -> Any:
-        visitor = getattr(self.current_user, "username", None)
-        if visitor != read_topology().user and not self._headers_written:
-            super().add_header("Content-Security-Policy", SANDBOX)
-        return super().flush(include_footers)
-
     def add_header(self, name: str, value: Any) -> None:
         safe = self._safe(name, value)
         if safe is not None:
@@ -118,6 +114,12 @@ class MachineProxyHandler(RemoteProxyHandler):
         safe = self._safe(name, value)
         if safe is not None:
             self._set_header(name, safe)
+
+    def _flush_confined(self, include_footers: bool = False) -> None:
+        visitor = getattr(self.current_user, "username", None)
+        if visitor != read_topology().user and not self._headers_written:
+            super().add_header("Content-Security-Policy", SANDBOX)
+        self._flush(include_footers)
 
     def _safe(self, name: str, value: Any) -> Any:
         """The header's value as the visitor may get it, or None."""

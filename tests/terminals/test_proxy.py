@@ -80,6 +80,8 @@ def test_the_machine_speaks_for_its_own_pages_only(site: str, visitor: httpx.Cli
     if accept == "*/*":
         assert ours == [f"session=1; HttpOnly; Path={BASE}/proxy/web:8000/"]
     assert not any("evil" in cookie for cookie in ours)
+    # whoever holds the token of this server is not known to be ada
+    assert "sandbox allow-forms allow-modals" in answer.headers["Content-Security-Policy"]
     assert "Service-Worker-Allowed" not in answer.headers
     assert "Clear-Site-Data" not in answer.headers
 
