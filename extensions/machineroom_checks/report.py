@@ -32,7 +32,7 @@ def score(report: Report, max_points: float) -> float:
     points, earned = _number(report.get("points")), _number(report.get("earned"))
     if points <= 0 or earned <= 0 or not max_points > 0:
         return 0.0
-    return max_points if earned >= points else round(max_points * earned / points, 4)
+    return min(max_points, round(max_points * min(1.0, earned / points), 4))
 
 
 def plain_text(report: Report) -> str:
