@@ -147,7 +147,10 @@ class ScoreChecks(preprocessors.NbGraderPreprocessor):
             if stamp := _stamp(exchange.coursedir, where):
                 ids = exchange.ids(where["assignment"], student=where["student"])
                 if (where["student"], stamp) not in ids:
-                    raise ServiceError(f"Nothing was submitted at {stamp}; collect it again.")
+                    raise ServiceError(
+                        f"They submitted nothing at {stamp}. Collect it again; if it came in another way, "
+                        "remove its timestamp.txt, and the latest submission counts."
+                    )
                 question["submission"] = ids[where["student"], stamp]
             path = ("courses", exchange.course, "score")
             return [exchange.service.json("POST", *path, json={**question, "task": task}) for task in tasks]

@@ -200,12 +200,14 @@ def _eve_forges(eve: Person, ines: Person) -> None:
 def graded(submitted: None, ines: Person, people: dict[str, Person], shell: Shell) -> str:
     """All submissions are collected and autograded in one go; what autograde said.
 
-    Meanwhile bob goes on working and hands in again. Zoe, who is not in the course, sent hers by mail.
+    Meanwhile bob goes on working and hands in again. Zoe, who is not in the course, sent hers by mail,
+    and a copy of ada's came to lie in eli's folder.
     """
     ines.nbgrader("collect", "ps1")
     shell("bob", "rm /srv/page.html")
     people["bob"].nbgrader("submit", "ps1")
     shutil.copytree(ines.course / "release" / "ps1", ines.course / "submitted" / "zoe" / "ps1")
+    shutil.copytree(ines.course / "submitted" / "ada" / "ps1", ines.course / "submitted" / "eli" / "ps1")
     return ines.nbgrader("autograde", "ps1", ok=False)
 
 
