@@ -3,6 +3,7 @@
 import argparse
 import codecs
 import contextlib
+import os
 import secrets
 import shlex
 import sys
@@ -83,6 +84,9 @@ def cell(line: str, script: str) -> None:
     appears as it comes. Interrupting the cell stops the script and all that it started.
     """
     options = _parse(line)
+    if os.environ.get("NBGRADER_EXECUTION") == "autograde":
+        print(f"Not run while grading: it would act on {options.machine}.")  # noqa: T201
+        return
     screen = _Screen()
     try:
         running = _run(options.machine, script, screen.show, options.timeout, options.user)

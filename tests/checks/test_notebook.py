@@ -104,6 +104,8 @@ def test_nbgrader_gets_nothing_from_the_students_kernel(lab: Lab) -> None:
     try:
         ran = kernel.run('check("notes")')
         assert (ran.value, ran.stderr, ran.error, ran.shown) == ("0.0", "", "", [])
+        ran = kernel.run("%%on box\ntouch /srv/notes")
+        assert (ran.stderr, ran.error) == ("", "")
     finally:
         kernel.close()
 
