@@ -116,7 +116,7 @@ def down(
         if purge:
             with step("Removing machines, homes, networks and snapshots"):
                 engine.purge(client, room.id)
-                images.remove_images(room)
+                images.remove_images(room, snapshots_only=engine.has_other_rooms(client, room.id))
     if purge:
         firewall.remove(room)
         shutil.rmtree(room.state, ignore_errors=True)

@@ -113,19 +113,20 @@ def without_wheel(room: Room, name: str) -> str:
     return made.id
 
 
-def remove_images(room: Room) -> None:
+def remove_images(room: Room, *, snapshots_only: bool = False) -> None:
     """Remove what the room has among the engine's images: those it built, layers, machines' snapshots.
 
-    Its containers must be gone. What another room's machines stand on is left.
+    Its containers must be gone. All rooms of an engine use the same images, whoever built them:
+    `snapshots_only` leaves those to the others.
     """
     client = docker.from_env(timeout=900)
-    ours = {"label": f"machineroom.room={room.id}"}
+    labels = [f"machineroom.room={room.id}", *(["machineroom.snapshot"] if snapshots_only else [])]
     # By tag, since an image with others on it can only be untagged: it goes with the last of them.
-    for image in client.images.list(filters=ours):
+    for image in client.images.list(filters={"label": labels}):
         for tag in image.tags:
             with suppress(APIError):
                 client.images.remove(tag, force=True)
-    for image in client.images.list(filters=ours):
+    for image in client.images.list(filters={"label": labels}):
         with suppress(APIError):
             client.images.remove(str(image.id), force=True)
 
