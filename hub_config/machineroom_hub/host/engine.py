@@ -186,7 +186,7 @@ def stop(say: Say) -> bool:
 
 
 def has_other_rooms(client: docker.DockerClient, room_id: str) -> bool:
-    """Whether another installation lives on this engine: each has a network, from its first `up` to its purge."""
+    """Whether another installation lives on this engine: each has a network until it is purged."""
     rooms = {
         n.attrs["Labels"].get("machineroom.room")
         for n in client.networks.list(filters={"label": "machineroom.room"})
