@@ -4,6 +4,7 @@ import io
 import json
 import re
 import tarfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -135,17 +136,18 @@ def problems_file(problems: list[str]) -> bytes:
 
 
 def archive(folders: Iterable[tuple[str, int, int]], content: Iterable[tuple[str, int, int, str]]) -> bytes:
-    """A tar archive of folders `(path, uid, mode)` and files `(path, uid, mode, text)`."""
+    """A tar archive of folders `(path, uid, mode)` and files `(path, uid, mode, text)`, all made just now."""
     buffer = io.BytesIO()
+    now = int(time.time())
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path, uid, mode in folders:
             info = tarfile.TarInfo(path)
-            info.type, info.uid, info.gid, info.mode = tarfile.DIRTYPE, uid, uid, mode
+            info.type, info.uid, info.gid, info.mode, info.mtime = tarfile.DIRTYPE, uid, uid, mode, now
             tar.addfile(info)
         for path, uid, mode, text in content:
             data = text.encode()
             info = tarfile.TarInfo(path)
-            info.size, info.uid, info.gid, info.mode = len(data), uid, uid, mode
+            info.size, info.uid, info.gid, info.mode, info.mtime = len(data), uid, uid, mode, now
             tar.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
 

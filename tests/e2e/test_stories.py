@@ -311,8 +311,6 @@ def test_4_the_feedback_says_what_was_seen(
     page.locator("button:has-text('Fetch Feedback')").click()
     link = page.get_by_text("(view feedback)").first
     expect(link).to_be_visible(timeout=60_000)
-    page.goto(f"{installation.url}/user/ada/lab/tree/linux-intro/first-steps/feedback")
-    shot(page, "feedback-list")
     home = workspace(installation, engine)
     path = on(home, "cd /home/jovyan; ls linux-intro/first-steps/feedback/*/first-steps.html").strip()
     html = on(home, f"cat '/home/jovyan/{path}'")
