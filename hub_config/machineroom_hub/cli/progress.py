@@ -31,9 +31,10 @@ def many() -> Iterator[Callable[[str, int, str], None]]:
             if name not in known:
                 known[name] = bars.add_task("", total=100, name=name)
             bars.update(known[name], completed=percent, description=sentence)
-            if not status_console.is_terminal and spoken.get(name) != sentence:
-                status_console.print(f"  {name}: {sentence}")  # a log wants lines, not bars
-            spoken[name] = sentence
+            headline = sentence.partition(":")[0]
+            if not status_console.is_terminal and spoken.get(name) != headline:
+                status_console.print(f"  {name}: {headline}")  # a log wants lines, few of them, and no bars
+            spoken[name] = headline
 
         yield told
 

@@ -12,6 +12,7 @@ from ..room import SOURCE, Room
 from . import progress
 from .common import console, say, step
 
+EXTENSION = SOURCE / "extensions" / "labextension"
 CHROMIUM = {"chromium": "/usr/bin/chromium"}
 
 
@@ -57,5 +58,7 @@ def _run(arguments: list[str]) -> int:
                 console.print(done.stdout + done.stderr, markup=False)
                 return done.returncode
         with step("eslint and tsc of the JupyterLab extension"):
-            node.npm(["run", "check"], SOURCE / "extensions" / "labextension")
+            if not (EXTENSION / "node_modules").is_dir():
+                node.npm(["ci"], EXTENSION)
+            node.npm(["run", "lint"], EXTENSION)
     return subprocess.run([python, "-m", "pytest", *arguments], cwd=SOURCE, check=False).returncode

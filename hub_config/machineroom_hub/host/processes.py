@@ -136,8 +136,10 @@ def stop(room: Room) -> None:
     proxy = _rpc(room)
     if proxy is None:
         return
+    pid: Any = proxy.supervisor.getPID()
     proxy.supervisor.shutdown()
-    wait(lambda: _rpc(room) is None, 60, "supervisord does not end")
+    # it stops answering before its programs have ended
+    wait(lambda: not Path(f"/proc/{pid}/root").exists(), 60, f"supervisord (process {pid}) does not end")
 
 
 def states(room: Room) -> dict[str, str]:
