@@ -46,3 +46,15 @@ def test_user_namespaces_are_on_unless_images_would_vanish(
 
 def test_the_engine_here_knows_our_runtime(engine) -> None:  # type: ignore[no-untyped-def]
     assert "machineroom" in engine.info()["Runtimes"]
+
+
+def test_an_engine_is_stopped_by_nobody_but_whom_it_was_started_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(engine, "PID", tmp_path / "pid")
+    assert not engine.stop(said.append, "room-a")  # the host's own
+    (tmp_path / "pid").write_text("1 room-a")  # a process, but no engine
+    assert not engine.stop(said.append, "room-a")
+    assert not engine.stop(said.append, "room-b")
+    assert said == []

@@ -84,7 +84,7 @@ def prove_course(
 ) -> None:
     """Play every solution: untouched scores 0, the solution everything, each wrong solution less."""
     room = Room(state)
-    engine.ensure(say)
+    engine.ensure(say, room.id)
     course = read_course(folder)
     runner = CheckRunner()
     try:

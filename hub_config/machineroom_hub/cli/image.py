@@ -24,9 +24,10 @@ def build(
 ) -> None:
     """Build images that are missing or whose manifest, files or packages have changed."""
     packages.install(packages.missing(), say)
-    engine.ensure(say)
+    room = Room(state)
+    engine.ensure(say, room.id)
     with progress.many() as told:
-        images.build(Room(state), names or (), progress=told, force=force)
+        images.build(room, names or (), progress=told, force=force)
     console.print(
         "Machines that exist keep the image that they were made from; a reset gives them the new one."
     )

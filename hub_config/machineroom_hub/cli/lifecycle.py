@@ -55,7 +55,7 @@ def up(
 
     with step("Host: packages, Docker engine"):
         packages.install(packages.missing(), say)
-        client = engine.ensure(say, configure=configure_docker)
+        client = engine.ensure(say, room.id, configure=configure_docker)
         doctor.raise_kernel_limits(say)
     with ThreadPoolExecutor(1) as pool:
         proxy = pool.submit(node.install_proxy, room)  # npm works while images are built
@@ -120,7 +120,7 @@ def down(
     if purge:
         firewall.remove(room)
         shutil.rmtree(room.state, ignore_errors=True)
-    engine.stop(say)
+    engine.stop(say, room.id)
     console.print("Machineroom is down." + (" Nothing of it is left." if purge else " All work is kept."))
 
 

@@ -13,6 +13,7 @@ from . import progress
 from .common import console, say, step
 
 EXTENSION = SOURCE / "extensions" / "labextension"
+OWNER = "test"
 CHROMIUM = {"chromium": "/usr/bin/chromium"}
 
 
@@ -31,14 +32,14 @@ def test(context: typer.Context) -> None:
         with step("Host: packages, Docker engine, Chromium"):
             wanted = [name for name, file in CHROMIUM.items() if not Path(file).exists()]
             packages.install([*packages.missing(), *wanted], say)
-            engine.ensure(say)
+            engine.ensure(say, OWNER)
             doctor.raise_kernel_limits(say)
         with progress.many() as told:
             images.build(Room(), progress=told)
         code = _run(context.args)
     finally:
         if not began_with_engine:
-            engine.stop(say)
+            engine.stop(say, OWNER)
     raise typer.Exit(code)
 
 

@@ -26,7 +26,7 @@ RUNTIME_PATH = LIB / "machineroom-runc"
 TOOLS = LIB / "tools"
 DAEMON_JSON = Path("/etc/docker/daemon.json")
 PID = Path("/run/machineroom-dockerd.pid")
-"""The process of an engine that we started ourselves; absent when the engine is the host's own."""
+"""The process of an engine that we started ourselves, and for whom; absent when it is the host's own."""
 DATA = Path("/var/lib/docker")
 OLDEST = (20, 10)
 
@@ -43,8 +43,10 @@ def client(timeout: int = 120) -> docker.DockerClient | None:
     return found
 
 
-def ensure(say: Say, *, configure: bool = False) -> docker.DockerClient:
+def ensure(say: Say, owner: str, *, configure: bool = False) -> docker.DockerClient:
     """An engine that answers, is new enough, and knows our OCI runtime.
+
+    `owner` is who may stop it again, should it have to be started: a room's id, or "test".
 
     Raises:
         HostError: with the change that it takes; `configure` allows us to make that change.
@@ -55,7 +57,7 @@ def ensure(say: Say, *, configure: bool = False) -> docker.DockerClient:
         if not shutil.which("dockerd"):
             write_daemon_json()  # before the package starts it, so that it need not be restarted
             packages.install(["docker.io"], say)
-        start(say)
+        start(say, owner)
         engine = client()
     if engine is None:
         raise HostError("the Docker engine does not answer on its socket; see `journalctl -u docker`")
@@ -131,7 +133,7 @@ def write_daemon_json() -> None:
         _write({**daemon_settings({}), "userns-remap": "default", "live-restore": True})
 
 
-def start(say: Say) -> None:
+def start(say: Say, owner: str) -> None:
     """Start the installed engine: by systemd where it runs, else as a process of our own."""
     if Path("/run/systemd/system").is_dir():
         say("Starting the Docker engine (systemctl start docker)")
@@ -149,7 +151,7 @@ def start(say: Say) -> None:
             start_new_session=True,
             cwd="/",
         )
-    PID.write_text(str(process.pid))
+    PID.write_text(f"{process.pid} {owner}")
 
     def answers() -> bool:
         if process.poll() is not None:
@@ -171,16 +173,18 @@ def start_flags() -> list[str]:
     return flags
 
 
-def stop(say: Say) -> bool:
-    """Stop the engine if we started it and nothing runs in it; says whether it was stopped."""
-    engine = client(timeout=10)
-    if not PID.is_file() or (engine and engine.containers.list()):
+def stop(say: Say, owner: str) -> bool:
+    """Stop the engine if it was started for `owner` and nothing runs in it; says whether it was stopped."""
+    if not PID.is_file():
         return False
-    pid = int(PID.read_text())
+    number, _, started_for = PID.read_text().partition(" ")
+    pid = int(number)
+    engine = client(timeout=10)
+    if started_for != owner or not _alive(pid) or (engine and engine.containers.list()):
+        return False
     say("Stopping the Docker engine that Machineroom started")
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-        _wait(lambda: not _alive(pid), 60, "dockerd does not end")
+    os.kill(pid, signal.SIGTERM)
+    _wait(lambda: not _alive(pid), 60, "dockerd does not end")
     PID.unlink(missing_ok=True)
     return True
 
