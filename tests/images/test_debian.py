@@ -3,14 +3,13 @@
 import pytest
 from machineroom_hub.images import debian
 
-DEB = "http://deb.debian.org/debian"
-SECURITY = "http://deb.debian.org/debian-security"
+NONE = (None, None)
 
 
 @pytest.mark.parametrize(
     ("targets", "codename", "expected"),
     [
-        ("", "bookworm", (DEB, SECURITY)),
+        ("", "bookworm", NONE),
         (
             "Packages bookworm main http://near.example/debian/ Debian\n"
             "Packages bookworm-updates main http://near.example/debian/ Debian\n"
@@ -25,19 +24,19 @@ SECURITY = "http://deb.debian.org/debian-security"
             "Translations bookworm main http://wrong.example/ Debian\n"
             "Packages bookworm contrib http://wrong.example/ Debian\n",
             "bookworm",
-            ("http://near.example/debian", SECURITY),
+            ("http://near.example/debian", None),
         ),
         # Before the first update apt knows no origins.
         (
             "Packages trixie main http://near.example/debian/\n",
             "trixie",
-            ("http://near.example/debian", SECURITY),
+            ("http://near.example/debian", None),
         ),
-        ("Packages trixie main file:/srv/debian/ Debian\n", "trixie", (DEB, SECURITY)),
-        ("Packages noble main http://archive.example/ubuntu/ Ubuntu\n", "", (DEB, SECURITY)),
+        ("Packages trixie main file:/srv/debian/ Debian\n", "trixie", NONE),
+        ("Packages noble main http://archive.example/ubuntu/ Ubuntu\n", "", NONE),
     ],
 )
-def test_mirrors(targets: str, codename: str, expected: tuple[str, str]) -> None:
+def test_mirrors(targets: str, codename: str, expected: tuple[str | None, str | None]) -> None:
     assert debian._mirrors(targets, codename) == expected
 
 
@@ -50,3 +49,9 @@ def test_the_image_names_the_same_mirror() -> None:
     assert any('Acquire::http::Proxy "http://p:3128/";' in word for word in command)
     assert "URIs: http://near.example/debian\nSuites: trixie\n" in archive.sources
     assert archive.hash != debian.Archive().hash
+
+
+def test_without_a_mirror_of_its_own_the_host_takes_mmdebstraps() -> None:
+    command = debian.Archive().bootstrap(debian.Path("x.tar"))
+    assert command[-1] == "x.tar"
+    assert not any("sources" in word for word in command)

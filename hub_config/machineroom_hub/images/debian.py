@@ -13,8 +13,6 @@ from pathlib import Path
 RELEASE = "trixie"
 SOURCES = "/etc/apt/sources.list.d/debian.sources"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-MIRROR = "http://deb.debian.org/debian"
-SECURITY_MIRROR = "http://deb.debian.org/debian-security"
 
 INCLUDE = "ca-certificates"
 # Manual pages stay, since a Linux course wants them; translations and most documents do not.
@@ -31,21 +29,25 @@ DPKG = (
 
 @dataclass(frozen=True)
 class Archive:
-    """Where Debian packages come from. The image's own apt is told the same."""
+    """Where Debian packages come from. The image's own apt is told the same.
 
-    mirror: str = MIRROR
-    security: str = SECURITY_MIRROR
+    Without a `mirror`, on a host that has none of Debian's, mmdebstrap takes and writes down its own default.
+    """
+
+    mirror: str | None = None
+    security: str | None = None
     options: tuple[str, ...] = ()
     """Lines of apt.conf: the host's proxies."""
 
     @property
     def suites(self) -> tuple[tuple[str, str], ...]:
         """Mirror and suite of each part of the release."""
-        return (
+        wanted = (
             (self.mirror, RELEASE),
             (self.mirror, f"{RELEASE}-updates"),
             (self.security, f"{RELEASE}-security"),
         )
+        return tuple((mirror, suite) for mirror, suite in wanted if self.mirror and mirror)
 
     @property
     def sources(self) -> str:
@@ -71,9 +73,14 @@ class Archive:
             *(f"--aptopt={option}" for option in self.options),
             RELEASE,
             str(target),
+            *(self._write_sources() if self.mirror else []),
+            *(f"deb {mirror} {suite} main" for mirror, suite in self.suites),
+        ]
+
+    def _write_sources(self) -> list[str]:
+        return [
             f"--customize-hook=printf %s {shlex.quote(self.sources)} > $1{SOURCES}",
             "--customize-hook=rm -f $1/etc/apt/sources.list",
-            *(f"deb {mirror} {suite} main" for mirror, suite in self.suites),
         ]
 
 
@@ -86,16 +93,16 @@ def host_archive() -> Archive:
 _TARGET = "$(CREATED_BY) $(RELEASE) $(COMPONENT) $(REPO_URI) $(ORIGIN)"
 
 
-def _mirrors(targets: str, codename: str | None = None) -> tuple[str, str]:
-    """Main and security mirror from apt's own list of what it fetches; Debian's where it has none.
+def _mirrors(targets: str, codename: str | None = None) -> tuple[str | None, str | None]:
+    """Main and security mirror from apt's own list of what it fetches; None where it has none.
 
     >>> _mirrors("Packages bookworm main http://mirror.example/debian/ Debian", "bookworm")
-    ('http://mirror.example/debian', 'http://deb.debian.org/debian-security')
+    ('http://mirror.example/debian', None)
     """
     if codename is None:
         system = platform.freedesktop_os_release()
         codename = system.get("VERSION_CODENAME", "") if system["ID"] == "debian" else ""
-    found = {codename: MIRROR, f"{codename}-security": SECURITY_MIRROR}
+    found: dict[str, str | None] = {codename: None, f"{codename}-security": None}
     rows = [row.split() for row in targets.splitlines() if codename]
     # Before the first `apt-get update` apt does not know origins yet: then the first source counts.
     for row in sorted(rows, key=lambda row: row[4:] == ["Debian"]):
