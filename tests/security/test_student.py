@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 
 from .conftest import COURSE, LAB, MACHINE, SERVICE, School, addresses, run
 
-UNRELEASED = "people-and-processes"
+UNRELEASED = "services-and-logs"
 BROOKS_BOX = f"machines/brook/{COURSE}/{LAB}/{MACHINE}"
 
 
