@@ -15,6 +15,7 @@ from typing import Any
 import docker
 import httpx
 from docker.errors import DockerException, ImageNotFound
+from machineroom_spawners import names
 from machineroom_spawners.content import ContentError
 from machineroom_spawners.course import Course, read_course
 from machineroom_spawners.drivers.base import Progress, silent
@@ -22,7 +23,7 @@ from machineroom_spawners.spawner import give
 from machineroom_spawners.workspace import host_uid
 
 from . import folders
-from .images import image_tag, read_manifests
+from .images import read_manifests
 from .prove import is_proven
 from .room import Room
 from .survey import files, require
@@ -149,7 +150,7 @@ def generate(room: Room, course: Course, assignment: str) -> bytes:
         client = docker.from_env(timeout=GENERATE_SECONDS)
         give(course.folder, host_uid(client.info()))
         container = client.containers.create(
-            image_tag("workspace"),
+            names.image(room.id, "workspace"),
             ["sh", "-c", _GENERATE, "sh", course.id, assignment],
             volumes={str(course.folder): {"bind": f"/home/jovyan/courses/{course.id}", "mode": "rw"}},
             network_mode="none",

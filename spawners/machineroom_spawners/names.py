@@ -52,6 +52,11 @@ def machine(room: str, owner: str, course: str, lab: str, name: str) -> str:
     return f"mr-{room}-m-{slug(owner)}.{course}.{lab}.{name}"
 
 
+def image(room: str, name: str) -> str:
+    """What the engine calls an image of this installation: others of another version have their own."""
+    return f"machineroom/{name}:{room}"
+
+
 def network(room: str, owner: str, *place: str) -> str:
     """A student's own network; `place` is course, lab and network where a lab names its networks."""
     return ".".join([f"mr-{room}-net-{slug(owner)}", *place])

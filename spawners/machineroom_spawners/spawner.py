@@ -23,7 +23,7 @@ from .course import read_course
 from .drivers import make_driver
 from .drivers.base import Driver, MachineError, State
 from .drivers.docker import DockerDriver
-from .names import slug
+from .names import image, slug
 from .spec import MachineSpec, lab_specs
 from .workspace import Seat
 
@@ -114,7 +114,7 @@ class DockerLabSpawner(DockerSpawner):
 
     @default("image")
     def _image(self) -> str:
-        return "machineroom/workspace:latest"
+        return image(self.room_id, "workspace")
 
     @default("pull_policy")
     def _pull_policy(self) -> str:

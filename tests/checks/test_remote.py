@@ -61,15 +61,22 @@ def test_interrupt_stops_the_command_and_its_children(kernel: Kernel, lab: Lab, 
     assert kernel.run('on("web", "echo still here").stdout').value == "'still here\\n'"
 
 
-def test_endless_output_is_cut_and_takes_no_memory(kernel: Kernel, lab: Lab) -> None:
-    kernel.run("%%on web --timeout 2\nyes")  # what a flood needs once, the second one has
+def test_endless_output_is_cut_and_its_memory_settles(kernel: Kernel, lab: Lab) -> None:
     process = psutil.Process(kernel.manager.provisioner.process.pid)  # type: ignore[union-attr]
-    before = process.memory_info().rss
-    ran = kernel.run("%%on web --timeout 2\nyes")
-    assert ran.error.startswith("NotPossible: The script on web was stopped: it took longer than 2 seconds.")
-    assert "longer than 1 MB" in ran.stderr
-    assert len(ran.stdout) <= 1 << 20
-    assert process.memory_info().rss - before < 32 << 20
+    sizes: list[int] = []
+
+    def flood_grows_by() -> int:
+        ran = kernel.run("%%on web --timeout 2\nyes")
+        assert ran.error.startswith(
+            "NotPossible: The script on web was stopped: it took longer than 2 seconds."
+        )
+        assert "longer than 1 MB" in ran.stderr
+        assert len(ran.stdout) <= 1 << 20
+        sizes.append(process.memory_info().rss)
+        return sizes[-1] - sizes[-2] if len(sizes) > 1 else sizes[-1]
+
+    # The first floods fill buffers that stay; kept output would be tens of megabytes each time.
+    assert any(flood_grows_by() < 8 << 20 for _ in range(6)), sizes
 
 
 def test_a_server_in_the_background_outlives_its_cell(kernel: Kernel, lab: Lab) -> None:

@@ -8,8 +8,9 @@ import time
 
 import docker
 import pytest
-from machineroom_hub.images import ImageError, build, image_tag, list_images
+from machineroom_hub.images import ImageError, build, list_images
 from machineroom_hub.room import Room
+from machineroom_spawners.names import image as image_tag
 
 from .conftest import Write
 
@@ -28,14 +29,15 @@ class Watch:
         return list(dict.fromkeys(m.partition(":")[0] for i, p, m in self.said if i == image and p < 100))
 
 
-def chain(engine: docker.DockerClient, name: str) -> list[str]:
+def chain(engine: docker.DockerClient, room: Room, name: str) -> list[str]:
     """The file system layers of an image, lowest first."""
-    return engine.api.inspect_image(image_tag(name))["RootFS"]["Layers"]
+    return engine.api.inspect_image(image_tag(room.id, name))["RootFS"]["Layers"]
 
 
-def run(engine: docker.DockerClient, name: str, command: str) -> str:
+def run(engine: docker.DockerClient, room: Room, name: str, command: str) -> str:
     """What a shell command prints in a container of the image."""
-    output = engine.containers.run(image_tag(name), ["-c", command], entrypoint="/bin/sh", remove=True)
+    image = image_tag(room.id, name)
+    output = engine.containers.run(image, ["-c", command], entrypoint="/bin/sh", remove=True)
     return output.decode().strip()
 
 
@@ -60,8 +62,8 @@ def test_a_changed_file_rebuilds_its_layer_only(
     watch = Watch()
     build(room, ["soup"], progress=watch)
     assert watch.steps("soup") == ["Files", "setup.sh", "How it starts"]
-    first = chain(engine, "soup")
-    assert run(engine, "soup", "cat /etc/menu; ls /mnt") == "carrots", "the script's inputs are gone"
+    first = chain(engine, room, "soup")
+    assert run(engine, room, "soup", "cat /etc/menu; ls /mnt") == "carrots", "the script's inputs are gone"
 
     # The script changes: Debian and the files stay, the very same layers.
     write("soup", "files: {menu: /etc/menu}\nscript: setup.sh\n", **{"setup.sh": "echo b > /x\n"})
@@ -69,7 +71,7 @@ def test_a_changed_file_rebuilds_its_layer_only(
     watch = Watch()
     build(room, ["soup"], progress=watch)
     assert watch.steps("soup") == ["setup.sh", "How it starts"]
-    second = chain(engine, "soup")
+    second = chain(engine, room, "soup")
     assert second[:2] == first[:2]
     assert second[2] != first[2]
 
@@ -77,13 +79,13 @@ def test_a_changed_file_rebuilds_its_layer_only(
     watch = Watch()
     build(room, ["soup"], progress=watch)
     assert watch.steps("soup") == []
-    assert chain(engine, "soup") == second
+    assert chain(engine, room, "soup") == second
     write("soup", "files: {menu: /etc/menu}\nscript: setup.sh\n", menu="leeks\n")
     watch = Watch()
     build(room, ["soup"], progress=watch)
     assert watch.steps("soup") == ["Files", "setup.sh", "How it starts"]
-    assert chain(engine, "soup")[0] == first[0]
-    assert run(engine, "soup", "cat /etc/menu") == "leeks"
+    assert chain(engine, room, "soup")[0] == first[0]
+    assert run(engine, room, "soup", "cat /etc/menu") == "leeks"
 
     layers = engine.images.list(filters={"label": "machineroom.layer-of=soup"})
     assert len(layers) == 3, "layers that no image stands on any more are gone"
@@ -103,7 +105,7 @@ def test_a_courses_own_image(room: Room, engine: docker.DockerClient, write: Wri
     )
     [image] = build(room, ["stew"])
     assert (image.name, image.description, image.up_to_date) == ("stew", "Broth with bones", True)
-    config = engine.api.inspect_image(image_tag("stew"))["Config"]
+    config = engine.api.inspect_image(image_tag(room.id, "stew"))["Config"]
     assert config["Entrypoint"] == ["/usr/bin/tini", "--"]
     assert config["Cmd"] == ["sleep", "9"]
     assert config["User"] == "nobody"
@@ -111,12 +113,12 @@ def test_a_courses_own_image(room: Room, engine: docker.DockerClient, write: Wri
     assert {"POT=big one", "LID=on"} <= set(config["Env"])
     assert config["Labels"]["machineroom.image"] == "stew"
     assert config["Labels"]["machineroom.init"] == "tini"
-    assert run(engine, "stew", "id -un; cat /opt/bones; echo $POT") == "nobody\n12\nbig one"
+    assert run(engine, room, "stew", "id -un; cat /opt/bones; echo $POT") == "nobody\n12\nbig one"
 
     # What a course's image stands on changes: the image is made anew on it.
     write("broth", "init: systemd\n")
     [image] = build(room, ["stew"])
-    config = engine.api.inspect_image(image_tag("stew"))["Config"]
+    config = engine.api.inspect_image(image_tag(room.id, "stew"))["Config"]
     assert (config["Entrypoint"], config["Cmd"], config["StopSignal"]) == (None, ["/sbin/init"], "SIGRTMIN+3")
 
 
@@ -146,7 +148,7 @@ def test_a_failing_step_is_explained(room: Room, engine: docker.DockerClient, wr
     assert lines[-1].startswith(
         "Next: mend what the last lines tell of, then run: ./machineroom image build burnt"
     )
-    assert engine.images.list(image_tag("fine")), "an image that does not stand on it is made all the same"
+    assert engine.images.list(image_tag(room.id, "fine")), "what does not stand on it is made"
     assert not leftovers(engine, room)
 
 

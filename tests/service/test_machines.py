@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 from classroom import PREFIX, Classroom
+from machineroom_spawners.names import image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -61,7 +62,8 @@ def test_a_running_workspace_is_joined_to_a_machine_made_on_demand(
     school: Classroom, engine: docker.DockerClient
 ) -> None:
     labels = {"machineroom.room": school.room.id, "machineroom.owner": "eve"}
-    workspace = engine.containers.create("machineroom/lab-slim", ["sleep", "600"], labels=labels)
+    slim = image(school.room.id, "lab-slim")
+    workspace = engine.containers.create(slim, ["sleep", "600"], labels=labels)
     assert "done" in act(school, "eve", "machines/eve/other/single/box/ensure")[-1]
     workspace.reload()
     networks = set(workspace.attrs["NetworkSettings"]["Networks"])

@@ -14,7 +14,7 @@ from machineroom_hub.room import Room
 from machineroom_spawners.drivers import make_driver, objects
 from machineroom_spawners.drivers.base import Machine, MachineError, State
 from machineroom_spawners.drivers.docker import DockerDriver
-from machineroom_spawners.names import bridge, network
+from machineroom_spawners.names import bridge, image, network
 from machineroom_spawners.spec import MachineSpec
 from spawners.driver_suite import DriverSuite, read_until, run, until
 
@@ -281,7 +281,7 @@ def test_networks_are_named_small_and_gone_with_the_last_machine(
     driver: DockerDriver, spec: SpecFactory, engine: docker.DockerClient, room: Room
 ) -> None:
     workspace = engine.containers.create(
-        "machineroom/lab-slim",
+        image(room.id, "lab-slim"),
         name=f"mr-{room.id}-w-nat",
         labels={"machineroom.room": room.id, "machineroom.owner": "nat"},
     )

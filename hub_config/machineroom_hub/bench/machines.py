@@ -85,7 +85,7 @@ def _seconds(action: Callable[[], object]) -> float:
 def _bare_run(stage: Stage, image: str) -> float:
     """Seconds of `docker run` until ssh answers, with what the image needs to boot and nothing of ours."""
     client: Any = stage.client
-    found = client.images.get(f"machineroom/{image}")
+    found = client.images.get(names.image(stage.room.id, image))
     systemd = found.labels["machineroom.init"] == "systemd"
     boots: dict[str, Any] = {
         "runtime": "machineroom",

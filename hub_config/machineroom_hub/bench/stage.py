@@ -15,6 +15,7 @@ from pathlib import Path
 
 import docker
 import httpx
+from machineroom_spawners import names
 from machineroom_spawners.course import Course, read_course
 from machineroom_spawners.drivers.docker import DockerDriver
 
@@ -184,7 +185,7 @@ def stage(installation: Room, students: list[str], graders: list[str]) -> Iterat
     if client is None:
         raise HostError("the Docker engine does not answer; start it with ./machineroom up")
     for name in ("workspace", "lab", "lab-slim"):
-        if not client.images.list(images.image_tag(name)):
+        if not client.images.list(names.image(installation.id, name)):
             raise HostError(f"there is no image '{name}' to measure: ./machineroom image build {name}")
     closing = ExitStack()
     try:
@@ -195,6 +196,7 @@ def stage(installation: Room, students: list[str], graders: list[str]) -> Iterat
         closing.callback(firewall.remove, room)
         closing.callback(images.remove_images, room)
         closing.callback(engine.purge, client, room.id)
+        images.build(room)  # all their layers are there
         yield Stage(room, installation, client, closing, students, graders)
     finally:
         with undisturbed():

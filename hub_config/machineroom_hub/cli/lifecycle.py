@@ -104,6 +104,8 @@ def down(
     room = Room(state)
     if purge and not yes:
         typer.confirm(f"Remove every machine, home, course and grade of {room.state}, for ever?", abort=True)
+    if purge and engine.client() is None and shutil.which("dockerd"):
+        engine.start(say, room.id)  # or what it keeps of this room would be left, and nobody's
     with step("Hub, proxy and service"):
         processes.stop(room)
     client = engine.client()
@@ -116,7 +118,7 @@ def down(
         if purge:
             with step("Removing machines, homes, networks and snapshots"):
                 engine.purge(client, room.id)
-                images.remove_images(room, snapshots_only=engine.has_other_rooms(client, room.id))
+                images.remove_images(room)
     if purge:
         firewall.remove(room)
         shutil.rmtree(room.state, ignore_errors=True)

@@ -189,15 +189,6 @@ def stop(say: Say, owner: str) -> bool:
     return True
 
 
-def has_other_rooms(client: docker.DockerClient, room_id: str) -> bool:
-    """Whether another installation lives on this engine: each has a network until it is purged."""
-    rooms = {
-        n.attrs["Labels"].get("machineroom.room")
-        for n in client.networks.list(filters={"label": "machineroom.room"})
-    }
-    return bool(rooms - {room_id})
-
-
 def purge(engine: Any, room_id: str) -> None:
     """Remove every container, network and volume of a room; its images are for `images.remove_images`."""
     ours = {"label": f"machineroom.room={room_id}"}

@@ -1,14 +1,13 @@
 """Images: bootstrapped from Debian on this host, without any registry, in layers."""
 
 from .build import Image, ImageError, Progress, build, list_images, remove_images, without_wheel
-from .manifest import image_tag, read_manifests
+from .manifest import read_manifests
 
 __all__ = [
     "Image",
     "ImageError",
     "Progress",
     "build",
-    "image_tag",
     "list_images",
     "read_manifests",
     "remove_images",

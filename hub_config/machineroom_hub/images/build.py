@@ -13,11 +13,12 @@ from time import monotonic
 import docker
 from docker.errors import APIError, ImageNotFound
 from machineroom_spawners.content import ContentError
+from machineroom_spawners.names import image as image_tag
 
 from ..room import Room
 from . import debian, recipe
 from .layers import Layer, Layers, Step
-from .manifest import DEBIAN, Manifest, image_tag, lineage, read_manifests
+from .manifest import DEBIAN, Manifest, lineage, read_manifests
 from .process import Processes, StepError
 
 Progress = Callable[[str, int, str], None]
@@ -60,7 +61,7 @@ def list_images(room: Room) -> list[Image]:
     client = docker.from_env()
     manifests = read_manifests(room)
     plan = _Plan(room, manifests, Layers(client, room))
-    return [_image(client, plan, manifest) for manifest in manifests.values()]
+    return [_image(plan, manifest) for manifest in manifests.values()]
 
 
 def build(
@@ -87,7 +88,7 @@ def build(
     with _alone(room, wanted, progress):
         builder = _Builder(room, manifests, client, forced, progress)
         builder.run(list(wanted.values()))
-        return [_image(client, builder.plan, manifests[name]) for name in names or manifests]
+        return [_image(builder.plan, manifests[name]) for name in names or manifests]
 
 
 def without_wheel(room: Room, name: str) -> str:
@@ -113,32 +114,36 @@ def without_wheel(room: Room, name: str) -> str:
     return made.id
 
 
-def remove_images(room: Room, *, snapshots_only: bool = False) -> None:
-    """Remove what the room has among the engine's images: those it built, layers, machines' snapshots.
+def remove_images(room: Room) -> None:
+    """Remove what the room has among the engine's images: its tags, machines' snapshots, layers it made.
 
-    Its containers must be gone. All rooms of an engine use the same images, whoever built them:
-    `snapshots_only` leaves those to the others.
+    Its containers must be gone. Rooms of one version share layers, whoever made them: those on which
+    another room's images stand are left.
     """
     client = docker.from_env(timeout=900)
-    labels = [f"machineroom.room={room.id}", *(["machineroom.snapshot"] if snapshots_only else [])]
-    # By tag, since an image with others on it can only be untagged: it goes with the last of them.
-    for image in client.images.list(filters={"label": labels}):
+    for image in client.images.list("machineroom/*"):
         for tag in image.tags:
-            with suppress(APIError):
-                client.images.remove(tag, force=True)
-    for image in client.images.list(filters={"label": labels}):
-        with suppress(APIError):
-            client.images.remove(str(image.id), force=True)
+            if tag.endswith(f":{room.id}"):
+                client.images.remove(tag)
+    Layers(client, room).remove()
+    for image in client.images.list(filters={"label": f"machineroom.room={room.id}"}):
+        if not any(tag.startswith("machineroom/") for tag in image.tags):  # else a layer that another needs
+            with suppress(APIError):  # another snapshot stands on it, and takes it along
+                client.images.remove(str(image.id), force=True)
 
 
 class _Plan:
     """Which steps make which image, and which of them are done."""
 
     def __init__(self, room: Room, manifests: dict[str, Manifest], layers: Layers) -> None:
+        self.room = room
         self.manifests = manifests
         self.layers = layers
         self.archive = debian.host_archive()
         self.recipe = recipe.Recipe(room.state / "cache", Processes())
+
+    def tag(self, image: str) -> str:
+        return image_tag(self.room.id, image)
 
     def steps(self, manifest: Manifest) -> list[Step]:
         return self.recipe.steps(manifest, lineage(manifest, self.manifests))
@@ -155,10 +160,10 @@ class _Plan:
         return layer
 
 
-def _image(client: docker.DockerClient, plan: _Plan, manifest: Manifest) -> Image:
+def _image(plan: _Plan, manifest: Manifest) -> Image:
     image = Image(manifest.name, manifest.description, manifest.folder)
     try:
-        found = client.api.inspect_image(image_tag(manifest.name))
+        found = plan.layers.client.api.inspect_image(plan.tag(manifest.name))
     except ImageNotFound:
         return image
     labels = found["Config"]["Labels"]
@@ -271,7 +276,7 @@ class _Builder:
                     found = self.layers.make(layer, step, name, tell, labels)
             layer = found
             done += step.seconds
-        self.client.api.tag(layer.id, image_tag(name))
+        self.client.api.tag(layer.id, self.plan.tag(name))
         self.progress(name, 100, "ready")
         return layer
 
@@ -284,10 +289,7 @@ class _Builder:
         }
 
     def _prune(self, wanted: Sequence[Manifest]) -> None:
-        used: set[str] = set()
-        for image in self.client.api.images(filters={"reference": "machineroom/*:latest"}):
-            used.update((image["Labels"] or {}).get("machineroom.layers", "").split(","))
-        self.layers.prune({DEBIAN, *(manifest.name for manifest in wanted)}, used)
+        self.layers.prune({DEBIAN, *(manifest.name for manifest in wanted)})
 
 
 @contextmanager

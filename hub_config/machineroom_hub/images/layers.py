@@ -134,16 +134,30 @@ class Layers:
         for container in self.client.containers.list(all=True, filters={"name": ours}, ignore_removed=True):
             _remove(container)
 
-    def prune(self, images: set[str], used: set[str]) -> None:
-        """Forget the layers that building `images` once made and that are not in `used` any more."""
-        for image in self.client.api.images(filters={"reference": f"{REPOSITORY}:*"}):
-            if image["Labels"].get("machineroom.layer-of") not in images:
-                continue
+    def prune(self, images: set[str]) -> None:
+        """Forget the layers that building `images` once made and on which no image stands any more."""
+        self._forget(lambda labels: labels["machineroom.layer-of"] in images)
+
+    def remove(self) -> None:
+        """Forget the layers that this room made and on which no other room's image stands."""
+        self._forget(lambda labels: labels["machineroom.room"] == self.room.id)
+
+    def _forget(self, chosen: Callable[[Mapping[str, str]], bool]) -> None:
+        layers: dict[str, Mapping[str, str]] = {}
+        used = set(self.touched)
+        for image in self.client.api.images(filters={"reference": "machineroom/*"}):
+            labels = image["Labels"] or {}
             for tag in image["RepoTags"]:
                 repository, _, key = tag.partition(":")
-                if repository == REPOSITORY and key not in used | self.touched:
-                    with suppress(APIError):  # a container still stands on it; the next build asks again
-                        self.client.api.remove_image(tag)
+                if repository == REPOSITORY:
+                    layers[key] = labels
+                else:
+                    used.update(labels.get("machineroom.layers", "").split(","))
+        # The highest first: the engine keeps what something stands on.
+        for key, labels in sorted(layers.items(), key=lambda item: -len(item[1]["machineroom.layers"])):
+            if key not in used and chosen(labels):
+                with suppress(APIError):  # a container still stands on it; the next build asks again
+                    self.client.api.remove_image(_tag(key))
 
     @contextmanager
     def _container(self, below: Layer, step: Step) -> Iterator[Container]:

@@ -103,8 +103,3 @@ def lineage(manifest: Manifest, known: dict[str, Manifest]) -> list[Manifest]:
             raise ContentError(f"{line[-1].file}: from: '{base}' stands on '{line[-1].name}' itself")
         line.append(known[base])
     return line[::-1]
-
-
-def image_tag(name: str) -> str:
-    """What the engine calls the image: `machineroom/lab:latest`."""
-    return f"machineroom/{name}:latest"

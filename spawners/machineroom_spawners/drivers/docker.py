@@ -48,12 +48,6 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         is room for 4096 networks. Subnets that this host or its engine already uses are passed over.""",
     )
 
-    image_prefix = Unicode(
-        "machineroom/",
-        config=True,
-        help="What stands before a lab's name for an image in the engine's: `lab` is `machineroom/lab`.",
-    )
-
     tools = Unicode(
         "/usr/local/lib/machineroom/tools",
         config=True,
@@ -131,11 +125,11 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
             with suppress(_Taken):
                 if ready:
                     return self._wake(ready, spec, progress)
-                return self._make(spec, self._image(spec), None, progress)
+                return self._make(spec, names.image(self.room_id, spec.image), None, progress)
 
     def reset(self, spec: MachineSpec, progress: Progress = silent) -> Machine:
         """Replace the machine by a clean one. The old one is given up only when the new one is ready."""
-        return self._replace(spec, self._image(spec), progress)
+        return self._replace(spec, names.image(self.room_id, spec.image), progress)
 
     def restore(self, spec: MachineSpec, name: str, progress: Progress = silent) -> Machine:
         """Replace the machine by one made from its snapshot `name`."""
@@ -500,9 +494,6 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         if machine is None:
             raise NoSuchMachine(f"{ref} does not exist. Start the lab to make it.")
         return machine
-
-    def _image(self, spec: MachineSpec) -> str:
-        return self.image_prefix + spec.image
 
     def _inspect_image(self, spec: MachineSpec, image: str) -> Mapping[str, Any]:
         try:
