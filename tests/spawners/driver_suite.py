@@ -165,6 +165,26 @@ class DriverSuite:
             driver.delete_snapshot(box.ref, name)
         assert driver.snapshots(box.ref) == []
 
+    def test_a_snapshot_that_another_keeps_is_out_of_its_owners_reach(
+        self, driver: Driver, made: SpecFactory, spec: SpecFactory
+    ) -> None:
+        box, copy = made(), spec("box", owner="keeper:1", authorized_key="", host_key="")
+        run(driver, box.ref, "echo mine >/root/work; echo key >/root/.ssh/authorized_keys")
+        saved = driver.snapshot(box.ref, "kept", keeper=copy.ref)
+        assert (saved.ref, driver.snapshots(box.ref)) == (copy.ref, [])
+        assert saved in driver.snapshots()
+        driver.delete_snapshot(box.ref, "kept")
+        with pytest.raises(MachineError, match="no snapshot 'kept'; it has: none"):
+            driver.restore(box, "kept")
+        try:
+            assert driver.restore(copy, "kept").ref == copy.ref
+            assert run(driver, copy.ref, "cat /root/work /root/.ssh/authorized_keys") == "mine\nkey\n"
+            assert driver.machines(owner=box.ref.owner, course=box.ref.course) == [driver.poll(box.ref)]
+        finally:
+            driver.delete(copy.ref)
+            driver.delete_snapshot(copy.ref, "kept")
+        assert driver.snapshots() == []
+
     def test_set_up_is_run_once_and_its_failure_leaves_nothing(
         self, driver: Driver, made: SpecFactory, spec: SpecFactory
     ) -> None:

@@ -207,6 +207,30 @@ def test_a_machine_that_cannot_be_reached_is_broken_not_waited_for(
     driver.delete(wanted.ref)
 
 
+def test_a_machine_is_saved_broken_as_it_is_but_not_with_a_disk_full_of_holes(
+    driver: DockerDriver, spec: SpecFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = spec("saved")
+    driver.ensure(box)
+    try:
+        run(driver, box.ref, "mv /usr/sbin/sshd /root; truncate -s 100G /root/hole")
+        run(
+            driver,
+            box.ref,
+            "printf '#!/bin/sh\\nexec sleep 1000\\n' >/usr/sbin/sshd; chmod 755 /usr/sbin/sshd",
+        )
+        with pytest.raises(MachineError, match=r"holds 1\d\d\.\d GB .* more than the 4.3 GB .* Delete"):
+            driver.snapshot(box.ref, "large")
+        run(driver, box.ref, "rm /root/hole")
+        driver.snapshot(box.ref, "broken")
+        monkeypatch.setattr(driver, "boot_timeout", 2.0)
+        assert driver.restore(box, "broken").state is State.BROKEN
+        assert run(driver, box.ref, "ls /root") == "sshd\n"
+    finally:
+        driver.delete(box.ref)
+        driver.delete_snapshot(box.ref, "broken")
+
+
 def test_a_fork_bomb_stays_in_its_machine(
     driver: DockerDriver, victim: MachineSpec, engine: docker.DockerClient
 ) -> None:

@@ -160,16 +160,24 @@ class Driver(ABC):
         """Replace the machine by a clean one. Its state is lost; its snapshots are kept."""
 
     @abstractmethod
-    def snapshot(self, ref: MachineRef, name: str) -> Snapshot:
-        """Save the machine's disk under `name`, while it runs or not."""
+    def snapshot(self, ref: MachineRef, name: str, keeper: MachineRef | None = None) -> Snapshot:
+        """Save the machine's disk under `name`, while it runs or not.
+
+        It is a snapshot of the machine's own, or of `keeper`: then the machine's owner neither sees
+        it nor can take it away, and a copy of the machine is made by restoring `keeper`.
+        A disk that holds more than the driver saves is a MachineError that says what to do.
+        """
 
     @abstractmethod
-    def snapshots(self, ref: MachineRef) -> list[Snapshot]:
-        """The machine's snapshots, oldest first."""
+    def snapshots(self, ref: MachineRef | None = None) -> list[Snapshot]:
+        """The machine's snapshots, or those of all machines by one listing; oldest first."""
 
     @abstractmethod
     def restore(self, spec: MachineSpec, name: str, progress: Progress = silent) -> Machine:
-        """Replace the machine by one made from its snapshot `name`."""
+        """Replace the machine by one made from its snapshot `name`.
+
+        One that runs and does not answer to ssh is given back as BROKEN: so it was saved.
+        """
 
     @abstractmethod
     def delete_snapshot(self, ref: MachineRef, name: str) -> None:

@@ -16,7 +16,7 @@ import docker
 from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 from traitlets import Any as AnyTrait
-from traitlets import Float, MetaHasTraits, Unicode, default
+from traitlets import Float, Int, MetaHasTraits, Unicode, default
 from traitlets.config import Configurable
 
 from .. import names
@@ -72,6 +72,13 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         300.0,
         config=True,
         help="Seconds that a lab's set-up script may take.",
+    )
+
+    snapshot_limit = Int(
+        4 << 30,
+        config=True,
+        help="""Bytes that a machine may hold beyond its image when it is saved: a student who is root
+        could fill the engine's disk with snapshots. Files with holes count as if they had none.""",
     )
 
     client = AnyTrait(help="The `docker.DockerClient` to use; by default what the environment names.")
@@ -184,7 +191,9 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
                     self._kill(old["Id"])
                 progress(30, f"{what}: starting")
                 self._api.start(new)
-                self._boot(new, spec, progress)
+                answers = self._boot(
+                    new, spec, progress, saved=image != names.image(self.room_id, spec.image)
+                )
                 if spec.setup:
                     self._set_up(new, spec, progress)
                 if old:
@@ -194,8 +203,8 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
             except BaseException:
                 self._remove(new)
                 raise
-        progress(100, f"{what} is ready")
-        return self._get(ref)
+        progress(100, f"{what} is ready" if answers else f"{what} runs, and its ssh does not answer")
+        return self._get(ref) if answers else replace(self._get(ref), state=State.BROKEN)
 
     def _wake(self, ready: Mapping[str, Any], spec: MachineSpec, progress: Progress) -> Machine:
         """Let an existing machine run and answer, or say that it is broken."""
@@ -230,14 +239,17 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         progress(100, f"{what} is broken ({problem}): reset it")
         return replace(machine, state=State.BROKEN)
 
-    def _boot(self, new: str, spec: MachineSpec, progress: Progress) -> None:
+    def _boot(self, new: str, spec: MachineSpec, progress: Progress, saved: bool) -> bool:
+        """Whether it answers to ssh once it has booted; a `saved` one may be as its student broke it."""
         progress(50, f"Machine {spec.ref.machine}: booting")
-        if not self._answers(new, self.boot_timeout):
+        answers = self._answers(new, self.boot_timeout)
+        if not answers and not (saved and self._api.inspect_container(new)["State"]["Running"]):
             log = self._api.logs(new, tail=20).decode(errors="replace").strip()
             raise MachineError(
                 f"{spec.ref}: its sshd did not answer within {self.boot_timeout:g} s after the start. "
                 f"Look at image '{spec.image}'. The machine said: {log or 'nothing'}"
             )
+        return answers
 
     def _set_up(self, new: str, spec: MachineSpec, progress: Progress) -> None:
         progress(70, f"Machine {spec.ref.machine}: setting up")
@@ -316,19 +328,35 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
 
     # Snapshots
 
-    def snapshot(self, ref: MachineRef, name: str) -> Snapshot:
-        """Save the machine's disk under `name`, in the place of an older snapshot of this name."""
-        machine = self._get(ref)
-        repository, tag = objects.snapshot_tag(self.room_id, ref, name)
-        with self._errors(ref, f"could not be saved as '{name}'"):
-            self._api.commit(
-                machine.id, repository=repository, tag=tag, conf={"Labels": {LABEL + "snapshot": name}}
-            )
-            self._sweep(ref)
-        return self._snapshot(ref, name)
+    def snapshot(self, ref: MachineRef, name: str, keeper: MachineRef | None = None) -> Snapshot:
+        """Save the machine's disk under `name`, in the place of an older snapshot of this name.
 
-    def snapshots(self, ref: MachineRef) -> list[Snapshot]:
-        """The machine's snapshots, oldest first."""
+        The engine pauses the machine while it copies, so that what is saved is of one moment.
+        """
+        machine, keeper = self._get(ref), keeper or ref
+        if machine.state is State.CREATING:
+            raise MachineError(f"{ref} is being made anew. Wait until it is ready, then try again.")
+        repository, tag = objects.snapshot_tag(self.room_id, keeper, name)
+        labels = {**objects.labels(self.room_id, keeper), LABEL + "snapshot": name}
+        with self._errors(ref, f"could not be saved as '{name}'"):
+            self._refuse_to_save_too_much(machine)
+            self._api.commit(machine.id, repository=repository, tag=tag, conf={"Labels": labels})
+            self._sweep(keeper)
+        return self._snapshot(keeper, name)
+
+    def _refuse_to_save_too_much(self, machine: Machine) -> None:
+        """A copy of a disk takes as much again, and every hole in a file is filled."""
+        listed = self._api.containers(all=True, size=True, filters={"id": machine.id})
+        held = max((summary.get("SizeRw") or 0 for summary in listed), default=0)
+        if held > self.snapshot_limit:
+            raise MachineError(
+                f"{machine.ref} holds {held / 1e9:.1f} GB beyond its image, more than the "
+                f"{self.snapshot_limit / 1e9:.1f} GB that can be saved. Delete what is not needed there "
+                "(du -xh / | sort -h | tail shows what is large), then try again."
+            )
+
+    def snapshots(self, ref: MachineRef | None = None) -> list[Snapshot]:
+        """The machine's snapshots, or those of all machines; oldest first."""
         found = [objects.snapshot(image) for image in self._images(ref) if objects.is_tagged(image)]
         return sorted(found, key=lambda s: (s.created, s.name))
 
@@ -350,9 +378,11 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         known = ", ".join(s.name for s in found) or "none"
         raise MachineError(f"{ref} has no snapshot '{name}'; it has: {known}")
 
-    def _images(self, ref: MachineRef) -> list[Mapping[str, Any]]:
-        """The machine's snapshots, and the forgotten ones that something still stood on."""
-        wanted = objects.label_filter(objects.labels(self.room_id, ref))
+    def _images(self, ref: MachineRef | None) -> list[Mapping[str, Any]]:
+        """The machine's snapshots, or all, and the forgotten ones that something still stood on."""
+        wanted = objects.label_filter(
+            objects.labels(self.room_id, ref) if ref else {LABEL + "room": self.room_id}
+        )
         with self._errors(ref, "has snapshots that could not be listed"):
             return self._api.images(filters={"label": [*wanted["label"], LABEL + "snapshot"]})
 
