@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 import docker
 import httpx
 from archives import GOOD
+from local import free_port
 from machineroom_hub.room import SOURCE, Room
 from rooms import new_room
 
@@ -57,12 +57,6 @@ c.JupyterHub.load_roles = [
       "services": ["test"]}},
 ]
 """
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

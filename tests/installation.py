@@ -3,14 +3,13 @@
 import contextlib
 import json
 import os
-import random
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from local import free_room_port
 from machineroom_hub.room import Room
 from playwright.sync_api import Browser, sync_playwright
 
@@ -44,7 +43,7 @@ def new_installation() -> Iterator[Installation]:
         return
     state = Path(tempfile.mkdtemp(prefix="machineroom-e2e-"))
     state.chmod(0o711)
-    port = free_port()
+    port = free_room_port()
     here = Installation(Room(state), f"http://127.0.0.1:{port}", {})
     try:
         print(here.command("up", "--port", str(port)).stdout)
@@ -57,16 +56,6 @@ def _with_passwords(here: Installation) -> Installation:
     accounts = json.loads(here.command("accounts", "--json").stdout)
     here.passwords.update({a["name"]: a["password"] for a in accounts})
     return here
-
-
-def free_port() -> int:
-    """A port of this host for the public address; the ports that follow from it are free as well."""
-    while True:
-        port = random.randrange(18000, 28000)
-        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            for each in (port, port + 81, port + 82, port + 83):
-                stack.enter_context(socket.create_server(("127.0.0.1", each)))
-            return port
 
 
 @contextlib.contextmanager

@@ -4,25 +4,22 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
 from jupyter_client.manager import start_new_kernel
+from local import serving
 from machineroom_checks.runner import CheckRunner, ChecksError
 from machineroom_hub.room import Room
-from machineroom_spawners import workspace
-from machineroom_spawners.course import read_course
 from machineroom_spawners.drivers.base import Machine
 from machineroom_spawners.drivers.docker import DockerDriver
-from machineroom_spawners.keys import student_key
-from machineroom_spawners.spec import machine_spec
+from workspaces import LAB, new_course, new_machine, put_etc
 
 COURSE = "checks-course"
 EXTENSIONS = Path(__file__).parents[2] / "extensions"
@@ -108,24 +105,13 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(room: Room) -> Lab:
     """A real machine, and what the spawner would put into the workspace that belongs to it."""
-    folder = room.courses / COURSE
-    (folder / "labs" / "shop").mkdir(parents=True)
-    (folder / "course.yml").write_text("title: Checks\nassignments:\n  - {name: one, lab: shop}\n")
-    (folder / "labs" / "shop" / "lab.yml").write_text("machines:\n  web: {image: lab-slim}\n")
-    course = read_course(folder)
-    driver = DockerDriver(room_id=room.id)
-    machine = driver.ensure(machine_spec(course, "shop", "web", "ada", room.secret))
-    etc, seats = room.state / "etc", [workspace.Seat(course, "student")]
-    (etc / "ssh").mkdir(parents=True)
-    full = f"web.shop.{COURSE}"  # the test stands on no student's network, where this would be a name
-    for name, text in {
-        "workspace.json": json.dumps(workspace.description("ada", "http://127.0.0.1:1", seats)),
-        "ssh/config": workspace.ssh_config(seats).replace(f"HostName {full}", f"HostName {machine.address}"),
-        "ssh/known_hosts": workspace.known_hosts("ada", seats, room.secret).replace(full, machine.address),
-        "ssh/id_ed25519": student_key(room.secret, "ada").private,
-    }.items():
-        (etc / name).write_text(text)
-        (etc / name).chmod(0o600)
+    course = new_course(room, COURSE, "machines:\n  web: {image: lab-slim}\n")
+    driver, _, machine = new_machine(room, course, "ada")
+    etc = put_etc(room, course, "ada", "http://127.0.0.1:1")
+    full = f"web.{LAB}.{COURSE}"  # the test stands on no student's network, where this would be a name
+    for name, before in {"config": f"HostName {full}", "known_hosts": full}.items():
+        file = etc / "ssh" / name
+        file.write_text(file.read_text().replace(before, before.replace(full, machine.address)))
     home = room.state / "home"
     (home / COURSE / "one").mkdir(parents=True)
     return Lab(driver, machine, etc, home)
@@ -228,8 +214,5 @@ def service(runner: CheckRunner, lab: Lab) -> Iterator[str]:
         def log_message(self, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as url:
+        yield url

@@ -4,14 +4,14 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import docker
 import httpx
 import pytest
+from local import free_room_port, until
 from machineroom_hub import accounts, node
 from machineroom_hub.db import Base, connect
 from machineroom_hub.room import SOURCE, Room
@@ -26,15 +26,6 @@ SINGLE = "machines: {box: {image: lab-slim}}"
 PAIR = "machines: {web: {image: lab-slim, ports: [80]}, db: {image: lab-slim}}"
 PASSWORD = "correct horse battery"
 PEOPLE = {"ada": "student", "bob": "student", "tariq": "ta", "ines": "instructor"}
-
-
-def until(ready: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Wait until `ready()` gives something; fail naming `what`."""
-    deadline = time.monotonic() + seconds
-    while not (found := ready()):
-        assert time.monotonic() < deadline, f"{what} after {seconds} s"
-        time.sleep(0.05)
-    return found
 
 
 class Hub:
@@ -147,25 +138,9 @@ def hub(room: Room, proxy: Path, engine: docker.DockerClient) -> Iterator[Hub]:
     for name, role in PEOPLE.items():
         accounts.add(room, name, password=PASSWORD)
         accounts.enrol(room, name, "linux", role)
-    room.save_settings(port=_free_ports())
+    room.save_settings(port=free_room_port())
     hub = Hub(room, proxy)
     try:
         yield hub.wait()
     finally:
         hub.close()
-
-
-def _free_ports() -> int:
-    """A port whose followers, as Room counts them, are free too."""
-    import random
-    import socket
-
-    while True:
-        port = random.randrange(20000, 29000)
-        try:
-            for number in (port, port + 81, port + 82, port + 83):
-                with socket.socket() as probe:
-                    probe.bind(("0.0.0.0", number))
-        except OSError:
-            continue
-        return port

@@ -11,11 +11,12 @@ import docker
 import httpx
 import pytest
 from docker.models.containers import Container
+from local import until
 from machineroom_hub import accounts, auth
 from machineroom_spawners import workspace
 from machineroom_spawners.keys import host_key
 
-from .conftest import PASSWORD, Hub, until
+from .conftest import PASSWORD, Hub
 
 SSH = "ssh -F /etc/machineroom/ssh/config"
 

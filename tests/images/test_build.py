@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import docker
 import pytest
+from local import until
 from machineroom_hub.images import ImageError, build, list_images
 from machineroom_hub.room import Room
 from machineroom_spawners.names import image as image_tag
@@ -184,7 +184,7 @@ def test_an_interrupted_build_goes_on(
         [sys.executable, "-c", code, str(room.state), name], env={**os.environ, "PYTHONPATH": paths}
     )
     try:
-        wait_for(lambda: leftovers(engine, room, running=True))
+        until(lambda: leftovers(engine, room, running=True), 60, "no build began")
         child.send_signal(kill)
         child.wait(timeout=20)
     finally:
@@ -219,11 +219,3 @@ def leftovers(engine: docker.DockerClient, room: Room, running: bool = False) ->
         all=not running, filters={"name": f"^/mr-{room.id}-build-"}, ignore_removed=True
     )
     return [container.name for container in found]
-
-
-def wait_for(condition, seconds: float = 20) -> None:
-    """Until `condition` holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.05)

@@ -9,15 +9,12 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +22,11 @@ import docker
 import httpx
 import pytest
 import websockets
+from local import free_port, serving, until
 from machineroom_hub.room import Room
-from machineroom_spawners import workspace
-from machineroom_spawners.course import read_course
 from machineroom_spawners.drivers.docker import DockerDriver
-from machineroom_spawners.spec import MachineSpec, machine_spec
+from machineroom_spawners.spec import MachineSpec
+from workspaces import new_course, new_machine, put_etc
 
 REPOSITORY = Path(__file__).parents[2]
 BASE = "/user/ada"
@@ -170,23 +167,15 @@ def hub() -> Iterator[str]:
         def log_message(self, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/hub/api"
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as url:
+        yield f"{url}/hub/api"
 
 
 @pytest.fixture(scope="module")
 def course(room: Room) -> Path:
     """A course with one lab, `shop`, of the machines `web`, the default, and `meta`, which is never made."""
-    folder = room.courses / COURSE
-    (folder / "labs" / "shop").mkdir(parents=True)
-    (folder / "course.yml").write_text("title: Terminals\nassignments:\n  - {name: one, lab: shop}\n")
-    (folder / "labs" / "shop" / "lab.yml").write_text(
-        "machines:\n  meta: {image: lab-slim}\n  web: {image: lab-slim, ports: [8000]}\ndefault: web\n"
-    )
-    return folder
+    machines = "machines:\n  meta: {image: lab-slim}\n  web: {image: lab-slim, ports: [8000]}\n"
+    return new_course(room, COURSE, machines + "default: web\n")
 
 
 @pytest.fixture(scope="module")
@@ -198,28 +187,15 @@ def service(room: Room, course: Path, hub: str) -> Iterator[str]:
     command += ["--host", "127.0.0.1", "--port", str(port), "--hub-api-url", hub]
     log = room.state / "service.log"
     with running(command, log, {"PYTHONPATH": PYTHONPATH}):
-        wait_for(lambda: httpx.get(f"{url}/api/openapi.json", trust_env=False).status_code == 200, log)
+        until(answers(f"{url}/api/openapi.json"), 60, log.read_text)
         yield url
 
 
 @pytest.fixture(scope="module")
 def ws(room: Room, course: Path, service: str, engine: docker.DockerClient) -> Iterator[Workspace]:
     """A workspace of the student ada, whose machine `web` runs."""
-    driver = DockerDriver(room_id=room.id)
-    spec = machine_spec(read_course(course), "shop", "web", "ada", room.secret)
-    driver.ensure(spec)
-    etc = room.state / "etc"
-    seats = [workspace.Seat(read_course(course), "student")]
-    (etc / "ssh").mkdir(parents=True)
-    put = {
-        "workspace.json": json.dumps(workspace.description("ada", service, seats)),
-        "ssh/config": workspace.ssh_config(seats).replace(workspace.SSH, str(etc / "ssh")),
-        "ssh/known_hosts": workspace.known_hosts("ada", seats, room.secret),
-        "ssh/id_ed25519": workspace.student_key(room.secret, "ada").private,
-    }
-    for name, text in put.items():
-        (etc / name).write_text(text)
-        (etc / name).chmod(0o600)
+    driver, spec, _ = new_machine(room, course, "ada")
+    etc = put_etc(room, course, "ada", service)
     with jupyter(room.state, etc) as (url, token, hosts):
         workspace_ = Workspace(url, token, etc, hosts, service, driver, spec, engine)
         workspace_.address()
@@ -258,7 +234,7 @@ def jupyter(folder: Path, etc: Path) -> Iterator[tuple[str, str, Path]]:
     }
     with running(["unshare", "--mount", "sh", "-c", script, str(hosts), *server], log, environment):
         url = f"http://127.0.0.1:{port}{BASE}"
-        wait_for(lambda: httpx.get(f"{url}/api", trust_env=False).status_code == 200, log)
+        until(answers(f"{url}/api"), 60, log.read_text)
         yield url, token, hosts
 
 
@@ -280,19 +256,13 @@ def running(command: list[str], log: Path, environment: dict[str, str]) -> Itera
             process.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def answers(url: str) -> Callable[[], bool]:
+    """Asks whether something answers there, and well."""
 
-
-def wait_for(condition: Callable[[], bool], log: Path, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while True:
+    def ask() -> bool:
         try:
-            if condition():
-                return
+            return httpx.get(url, trust_env=False).status_code == 200
         except httpx.TransportError:
-            pass
-        assert time.monotonic() < end, log.read_text()[-4000:]
-        time.sleep(0.1)
+            return False
+
+    return ask
