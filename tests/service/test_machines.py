@@ -48,6 +48,28 @@ def test_a_machine_is_made_with_its_set_up(
     assert school["ada"].get("machines").json()[0] == box
 
 
+def test_what_a_machine_uses_is_told_to_whom_it_concerns(school: Classroom, box: dict[str, object]) -> None:
+    [seen] = school["ada"].get("machines?usage=true").json()
+    usage = seen.pop("usage")
+    assert seen == box
+    assert 0 < usage["memory"] < usage["memory_limit"] == 64 << 20
+    assert 0 < usage["processes"] < usage["process_limit"] == 64
+    assert usage["cpus"] == 1.0
+    assert usage["cpu_seconds"] > 0
+    assert usage["started"] <= usage["time"]
+    assert usage["ports"] == []
+    assert school["ben"].get("machines?owner=ada&usage=true").json() == []
+
+
+def test_a_lab_is_described_as_its_author_wrote_it(school: Classroom) -> None:
+    [lab] = school["ada"].get("courses/demo/labs").json()
+    assert (lab["lab"], lab["default"], lab["networks"]) == ("pair", "box", {})
+    assert [(m["machine"], m["memory"], m["cpus"], m["pids"]) for m in lab["machines"]] == [
+        ("box", 64 << 20, 1.0, 64),
+        ("db", 64 << 20, 1.0, 64),
+    ]
+
+
 @pytest.mark.usefixtures("box")
 def test_each_sees_the_machines_that_concern_them(school: Classroom) -> None:
     assert school["ben"].get("machines").json() == []

@@ -109,6 +109,24 @@ class DriverSuite:
         assert [m.ref for m in driver.machines(owner="ada", course="linux")] == [ada]
         assert driver.machines(course="other") == []
 
+    def test_what_a_machine_uses_is_told_while_it_runs(self, driver: Driver, made: SpecFactory) -> None:
+        machine = driver.ensure(made("usage"))
+        before = driver.usage(machine)
+        assert before
+        assert before.started <= before.time
+        assert 1 << 20 < before.memory < before.memory_limit
+        assert 0 < before.processes < before.process_limit
+        assert before.ports == ()
+        run(driver, machine.ref, "nc -ll -p 8080 -e true & nc -ll -s 127.0.0.1 -p 8081 -e true & :")
+        run(driver, machine.ref, "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done")
+        until(lambda: getattr(driver.usage(machine), "ports", ()) == (8080,))
+        after = driver.usage(machine)
+        assert after
+        assert after.time > before.time
+        assert after.cpu_seconds > before.cpu_seconds
+        driver.stop(machine.ref)
+        assert driver.usage(machine) is None
+
     def test_what_is_on_a_machine_survives_its_stop(self, driver: Driver, made: SpecFactory) -> None:
         box = made()
         run(driver, box.ref, "echo kept >/root/file")

@@ -245,8 +245,45 @@ def test_machines_and_what_can_be_done_to_them(ws: Workspace) -> None:
         assert (unknown.status_code, "no machine" in unknown.text) == (404, True)
 
 
+def test_what_the_panels_ask_is_relayed_to_the_service_and_nothing_else(ws: Workspace) -> None:
+    with ws.client as client:
+        assert client.post(f"/machineroom/machines/{COURSE}/shop/web/ensure").status_code == 200
+        web = client.get("/machineroom/machines").json()["machines"][0]
+        assert web["address"] == ws.address()
+        assert 0 < web["usage"]["memory"] < web["usage"]["memory_limit"]
+        [lab] = client.get(f"/machineroom/courses/{COURSE}/labs").json()
+        assert [machine["machine"] for machine in lab["machines"]] == ["meta", "web"]
+        assert client.get(f"/machineroom/courses/{COURSE}/assignments").json() == []
+        refused = client.get("/machineroom/courses/another-course/labs")
+        assert (refused.status_code, "may not do this" in refused.text) == (403, True)
+        place = f"/machineroom/machines/{COURSE}/shop/web/snapshots"
+        assert '"done"' in client.put(f"{place}/my work").text
+        [snapshot] = client.get(place).json()
+        assert snapshot["name"] == "my work"
+        assert '"done"' in client.post(f"{place}/my work").text
+        assert client.delete(f"{place}/my work").status_code == 204
+        assert client.get(place).json() == []
+        for method, path in (
+            ("DELETE", f"machines/{COURSE}/shop/web/reset"),
+            ("POST", f"courses/{COURSE}/labs"),
+            ("PUT", f"courses/{COURSE}/assignments/one/submissions"),
+            ("GET", f"courses/{COURSE}/audit"),
+            ("POST", f"courses/{COURSE}/score"),
+            ("GET", "me"),
+            ("POST", "machines/..%2Feve/shop/web/reset"),
+        ):
+            assert client.request(method, f"/machineroom/{path}").status_code in (404, 405), path
+
+
 def test_a_students_cookie_alone_changes_nothing(ws: Workspace) -> None:
     """The pages of the machines have our origin: what they send without the secret is refused."""
     with httpx.Client(trust_env=False, cookies=ws.cookies()) as browser:
         assert browser.post(f"{ws.url}/api/terminals").status_code == 403
-        assert browser.post(f"{ws.url}/machineroom/machines/{COURSE}/shop/web/reset").status_code == 403
+        for method, path in (
+            ("POST", f"machines/{COURSE}/shop/web/reset"),
+            ("POST", f"machines/{COURSE}/shop/web/snapshots/x"),
+            ("PUT", f"machines/{COURSE}/shop/web/snapshots/x"),
+            ("DELETE", f"machines/{COURSE}/shop/web/snapshots/x"),
+            ("POST", f"courses/{COURSE}/checks"),
+        ):
+            assert browser.request(method, f"{ws.url}/machineroom/{path}").status_code == 403, path

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from ..room import Room
-from . import PREFIX, checks, console, exchange, home, machines, metrics
+from . import PREFIX, checks, console, exchange, home, labs, machines, metrics, snapshots
 from .audit import log
 from .core import Service
 from .limits import Limits
@@ -70,7 +70,15 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
         status: {"model": Problem} for status in (401, 403, 404, 413, 422, 503)
     }
     api = APIRouter(prefix=f"{PREFIX}/api", responses=errors)
-    for part in (home.api, exchange.router, checks.router, machines.router, console.router):
+    for part in (
+        home.api,
+        exchange.router,
+        checks.router,
+        labs.router,
+        machines.router,
+        snapshots.router,
+        console.router,
+    ):
         api.include_router(part)
     app.include_router(api)
     app.include_router(metrics.router, prefix=PREFIX, responses=errors)

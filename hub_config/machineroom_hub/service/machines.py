@@ -1,38 +1,22 @@
-"""The API of machines: which there are, and what is done to them, step by step."""
+"""The API of machines: which there are, what they use, and what is done to them."""
 
-import asyncio
-import json
-import time
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from fastapi.responses import StreamingResponse
 from machineroom_spawners.course import Course
-from machineroom_spawners.drivers.base import Driver, Machine, MachineError, Progress
+from machineroom_spawners.drivers.base import Driver, Machine, MachineError, Progress, Usage
 from machineroom_spawners.spec import MachineRef, MachineSpec, machine_spec
 
-from . import audit, metrics
+from .actions import LINES, stream
 from .auth import Caller, CallerDep, CallerNow
 from .core import CourseId, Service, ServiceDep
+from .models import iso
 
 router = APIRouter(tags=["machines"])
 
 Action = Literal["ensure", "reset", "suspend", "resume", "stop"]
-Line = dict[str, Any]
-
-LINES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "one JSON object per line: progress, at last `done` or `error`",
-        "content": {
-            "application/x-ndjson": {
-                "schema": {"type": "string"},
-                "example": '{"percent": 40, "message": "Booting box"}\n{"done": {"state": "running"}}\n',
-            }
-        },
-    }
-}
 
 
 def as_json(machine: Machine) -> dict[str, Any]:
@@ -48,6 +32,12 @@ def as_json(machine: Machine) -> dict[str, Any]:
         "driver": machine.driver,
         "address": machine.address,
     }
+
+
+def _usage_as_json(usage: Usage | None) -> dict[str, Any] | None:
+    if usage is None:
+        return None
+    return {**vars(usage), "time": iso(usage.time), "started": iso(usage.started)}
 
 
 @dataclass(frozen=True)
@@ -91,20 +81,39 @@ async def _place(
     return await authorised(service, caller, MachineRef(owner, course, lab, machine))
 
 
+PlaceDep = Annotated[Place, Depends(_place)]
+"""The place that a request's path names, if the caller, as the hub knows them now, may deal with it."""
+
+
 @router.get("/machines", summary="Machines that exist")
 async def machines(
     service: ServiceDep,
     caller: CallerDep,
     owner: Annotated[str | None, Query(max_length=255)] = None,
     course: Annotated[str | None, Query(max_length=40)] = None,
+    usage: Annotated[bool, Query(description="also what each one uses")] = False,
 ) -> list[dict[str, Any]]:
-    """One's own; graders also those of a student, or of a whole course, that they assist in."""
+    """One's own; graders also those of a student, or of a whole course, that they assist in.
+
+    `usage` is null for a machine that does not run.
+    """
     if course and not owner:
         caller.require("assist", course)
     else:
         owner = owner or caller.name
     found = await machines_of(service, owner, course)
-    return [as_json(m) for m in found if m.ref.owner == caller.name or caller.may("assist", m.ref.course)]
+    shown = [m for m in found if m.ref.owner == caller.name or caller.may("assist", m.ref.course)]
+    if not usage:
+        return [as_json(machine) for machine in shown]
+    return await service.work(_with_usage, service, shown)
+
+
+def _with_usage(service: Service, found: list[Machine]) -> list[dict[str, Any]]:
+    try:
+        used = [service.driver(machine.driver).usage(machine) for machine in found]
+    except MachineError as error:
+        raise HTTPException(503, str(error)) from error
+    return [as_json(m) | {"usage": _usage_as_json(u)} for m, u in zip(found, used, strict=True)]
 
 
 async def machines_of(service: Service, owner: str | None, course: str | None) -> list[Machine]:
@@ -121,62 +130,14 @@ async def machines_of(service: Service, owner: str | None, course: str | None) -
     response_class=StreamingResponse,
     responses=LINES,
 )
-async def act(
-    action: Action, place: Annotated[Place, Depends(_place)], service: ServiceDep, caller: CallerNow
-) -> StreamingResponse:
+async def act(action: Action, place: PlaceDep, service: ServiceDep, caller: CallerNow) -> StreamingResponse:
     """The action goes on to its end when the caller hangs up."""
     await service.record(caller, f"machine.{action}", place.ref.course, str(place.ref))
-    return StreamingResponse(
-        _lines(service, place, action),
-        media_type="application/x-ndjson",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
 
+    def work(driver: Driver, progress: Progress) -> dict[str, Any]:
+        return as_json(_do(service, driver, place, action, progress))
 
-async def _lines(service: Service, place: Place, action: Action) -> AsyncIterator[str]:
-    """The action's progress as lines of JSON; the work is a task of its own."""
-    loop = asyncio.get_running_loop()
-    lines: asyncio.Queue[Line | None] = asyncio.Queue()
-
-    def say(line: Line | None) -> None:
-        loop.call_soon_threadsafe(lines.put_nowait, line)
-
-    async def work() -> None:
-        try:
-            say(await _act(service, place, action, say))
-        finally:
-            say(None)
-
-    service.background(work())
-    while (line := await lines.get()) is not None:
-        yield json.dumps(line, ensure_ascii=False) + "\n"
-
-
-async def _act(service: Service, place: Place, action: Action, say: Callable[[Line], None]) -> Line:
-    """Do it, one action at a time for one machine, and answer the last line."""
-    ref, driver = place.ref, service.driver_of(place.ref)
-    began, outcome = time.monotonic(), "failed"
-
-    def progress(percent: int, message: str) -> None:
-        say({"percent": percent, "message": message})
-
-    try:
-        async with service.turns.of(f"machine {ref}", f"What was asked of {ref.machine} before"):
-            machine = await service.work(_do, service, driver, place, action, progress)
-        outcome = "done"
-        return {"done": as_json(machine)}
-    except (MachineError, HTTPException) as error:
-        problem = str(error.detail) if isinstance(error, HTTPException) else str(error)
-        data = {"action": action, "machine": str(ref), "problem": problem}
-        audit.log.warning("machine action failed", extra={"data": data})
-        return {"error": problem}
-    except Exception:
-        audit.log.exception("machine action crashed", extra={"data": {"action": action, "machine": str(ref)}})
-        return {
-            "error": f"{action} of {ref.machine} failed by our fault. Try again, or tell your instructor."
-        }
-    finally:
-        metrics.actions.labels(action, outcome).observe(time.monotonic() - began)
+    return stream(service, place.ref, action, work)
 
 
 def _do(service: Service, driver: Driver, place: Place, action: Action, progress: Progress) -> Machine:

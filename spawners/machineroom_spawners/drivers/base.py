@@ -47,6 +47,24 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a machine that runs uses at the moment `time`, and how much it may. Memory is in bytes.
+
+    `ports` are the TCP ports, other than ssh's, on which it listens for others than itself.
+    """
+
+    time: datetime
+    started: datetime
+    cpu_seconds: float
+    cpus: float
+    memory: int
+    memory_limit: int
+    processes: int
+    process_limit: int
+    ports: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A saved state of a machine. `size` is what it costs beyond its image, in bytes."""
 
@@ -142,6 +160,10 @@ class Driver(ABC):
     @abstractmethod
     def poll(self, ref: MachineRef) -> Machine | None:
         """The machine as it is now, or None when it does not exist."""
+
+    @abstractmethod
+    def usage(self, machine: Machine) -> Usage | None:
+        """What the machine uses now, at little cost; None when it does not run."""
 
     @abstractmethod
     def suspend(self, ref: MachineRef) -> Machine:

@@ -22,9 +22,10 @@ from traitlets.config import Configurable
 from .. import names
 from ..spec import MachineRef, MachineSpec
 from . import objects
-from .base import Driver, Machine, MachineError, NoSuchMachine, Progress, Snapshot, State, silent
+from .base import Driver, Machine, MachineError, NoSuchMachine, Progress, Snapshot, State, Usage, silent
 from .objects import LABEL
 from .session import DockerConsole, DockerSession
+from .usage import usage
 
 _making: set[str] = set()
 _making_lock = Lock()
@@ -117,6 +118,12 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         ready, making = self._find(ref)
         found = making or ready
         return objects.machine(found) if found else None
+
+    def usage(self, machine: Machine) -> Usage | None:
+        """What the machine uses now; None when it does not run. See `usage`."""
+        with self._errors(machine.ref, "could not be looked at"), suppress(docker.errors.NotFound):
+            return usage(self._api.inspect_container(machine.id))
+        return None
 
     # Making
 
