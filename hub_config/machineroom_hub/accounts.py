@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
+from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -47,6 +48,7 @@ class Account(Base):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     display_name: Mapped[str] = mapped_column(String(200), default="")
+    mail: Mapped[str] = mapped_column(String(200), default="")
     password_hash: Mapped[str] = mapped_column(String(200), default="")
     active: Mapped[bool] = mapped_column(default=True)
     operator: Mapped[bool] = mapped_column(default=False)
@@ -71,59 +73,97 @@ class Enrolment(Base):
     role: Mapped[str] = mapped_column(String(10))
 
 
-def add(
-    room: Room, name: str, *, password: str = "", display_name: str = "", operator: bool | None = None
-) -> None:
-    """Add an account, or bring one that exists to these values; what is left out stays as it is.
+class Changes:
+    """What is changed in one transaction: all of it or nothing."""
 
-    Raises:
-        AccountError: the name or the password cannot be used.
-    """
-    check_name(name)
-    hashed = _hash(password) if password else ""
-    with _session(room) as session:
-        account = session.get(Account, name) or Account(name=name)
-        account.password_hash = hashed or account.password_hash or ""
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(
+        self,
+        name: str,
+        *,
+        password: str = "",
+        display_name: str = "",
+        mail: str = "",
+        operator: bool | None = None,
+    ) -> None:
+        """Add an account, or bring one that exists to these values; what is left out stays as it is.
+
+        Raises:
+            AccountError: the name or the password cannot be used.
+        """
+        check_name(name)
+        account = self._session.get(Account, name) or Account(name=name)
+        account.password_hash = (_hash(password) if password else account.password_hash) or ""
         account.display_name = display_name or account.display_name or ""
+        account.mail = mail or account.mail or ""
         account.operator = bool(account.operator) if operator is None else operator
-        session.add(account)
+        self._session.add(account)
+        self._session.flush()
+
+    def set_password(self, name: str, password: str) -> None:
+        """Give the account another password. Raises AccountError."""
+        _existing(self._session, name).password_hash = _hash(password)
+
+    def enrol(self, name: str, course: str, role: Role | str | None) -> None:
+        """Make somebody a student, TA or instructor of a course; None takes them out. Raises AccountError.
+
+        It takes effect within a minute; a workspace that is running gets the new rights when it starts next.
+        """
+        try:
+            role = Role(role) if role is not None else None
+        except ValueError:
+            raise AccountError(
+                f"{name}: '{role}' is not a role in a course; it is one of {', '.join(Role)}"
+            ) from None
+        account = _existing(self._session, name)
+        account.enrolments = [e for e in account.enrolments if e.course != course]
+        self._session.flush()
+        if role is not None:
+            account.enrolments.append(Enrolment(name=name, course=course, role=role.value))
+            self._session.flush()
+
+
+@contextmanager
+def change(room: Room) -> Iterator[Changes]:
+    """Change accounts in one transaction.
+
+    >>> with change(room) as accounts:                         # doctest: +SKIP
+    ...     accounts.add("ada", display_name="Ada Lovelace")
+    ...     accounts.enrol("ada", "linux-intro", Role.STUDENT)
+    """
+    with transaction(room) as session:
+        yield Changes(session)
+
+
+def add(room: Room, name: str, **values: Any) -> None:
+    """`Changes.add` in a transaction of its own."""
+    with change(room) as accounts:
+        accounts.add(name, **values)
 
 
 def set_password(room: Room, name: str, password: str) -> None:
-    """Give the account another password. Raises AccountError."""
-    hashed = _hash(password)
-    with _session(room) as session:
-        _existing(session, name).password_hash = hashed
+    """`Changes.set_password` in a transaction of its own."""
+    with change(room) as accounts:
+        accounts.set_password(name, password)
 
 
 def set_active(room: Room, name: str, active: bool) -> None:
     """Let somebody log in again, or no more; nothing of theirs is lost. Raises AccountError."""
-    with _session(room) as session:
+    with transaction(room) as session:
         _existing(session, name).active = active
 
 
 def enrol(room: Room, name: str, course: str, role: Role | str | None) -> None:
-    """Make somebody a student, TA or instructor of a course; None takes them out. Raises AccountError.
-
-    It takes effect within a minute; a workspace that is running gets the new rights when it starts next.
-    """
-    try:
-        role = Role(role) if role is not None else None
-    except ValueError:
-        raise AccountError(
-            f"{name}: '{role}' is not a role in a course; it is one of {', '.join(Role)}"
-        ) from None
-    with _session(room) as session:
-        account = _existing(session, name)
-        account.enrolments = [e for e in account.enrolments if e.course != course]
-        session.flush()
-        if role is not None:
-            account.enrolments.append(Enrolment(name=name, course=course, role=role.value))
+    """`Changes.enrol` in a transaction of its own."""
+    with change(room) as accounts:
+        accounts.enrol(name, course, role)
 
 
 def get(room: Room, name: str) -> Account | None:
     """The account with its enrolments, or None."""
-    with _session(room) as session:
+    with transaction(room) as session:
         return session.get(Account, name)
 
 
@@ -132,7 +172,7 @@ def listing(room: Room, course: str | None = None) -> list[Account]:
     query = select(Account).order_by(Account.name)
     if course is not None:
         query = query.join(Enrolment).where(Enrolment.course == course)
-    with _session(room) as session:
+    with transaction(room) as session:
         return list(session.scalars(query))
 
 
@@ -190,7 +230,7 @@ _engines_lock = threading.Lock()
 
 
 @contextmanager
-def _session(room: Room) -> Iterator[Session]:
+def transaction(room: Room) -> Iterator[Session]:
     """One transaction; what it read stays readable afterwards."""
     with _engines_lock:
         engine = _engines.get(str(room.state)) or _engines.setdefault(str(room.state), connect(room))

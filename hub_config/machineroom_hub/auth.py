@@ -16,6 +16,7 @@ from . import accounts
 from .accounts import Account, Role
 from .room import Room
 from .throttle import Allowance, Throttle
+from .welcome import WelcomeHandler
 
 SERVICE = "machineroom"
 ACCESS = f"access:services!service={SERVICE}"
@@ -165,7 +166,7 @@ class PasswordAuthenticator(Authenticator):
                 "until then no password is looked at, right or wrong.",
             )
         self._throttle.count(keys)
-        account = await self._in_thread(accounts.verify, self.room, name, data.get("password", ""))
+        account = await self.in_thread(accounts.verify, self.room, name, data.get("password", ""))
         if account is None:
             return None
         self._throttle.take_back(keys)
@@ -178,7 +179,7 @@ class PasswordAuthenticator(Authenticator):
             samesite="Lax",
             secure=handler.request.protocol == "https",
         )
-        return _model(account)
+        return self.model(account)
 
     async def refresh_user(
         self,
@@ -186,8 +187,8 @@ class PasswordAuthenticator(Authenticator):
         handler: RequestHandler | None = None,  # noqa: ARG002
     ) -> bool | dict[str, Any]:
         """Follow the account: groups as enrolled, and out with those who may not log in any more."""
-        account = await self._in_thread(accounts.get, self.room, user.name)
-        return _model(account) if account is not None and account.active else False
+        account = await self.in_thread(accounts.get, self.room, user.name)
+        return self.model(account) if account is not None and account.active else False
 
     def add_user(self, user: Any) -> None:
         """Called for every user when the hub starts, and for new ones: groups are right before any login."""
@@ -219,12 +220,18 @@ class PasswordAuthenticator(Authenticator):
             address = hop.strip()
         return address
 
-    async def _in_thread(self, function: Any, *args: Any) -> Any:
+    def get_handlers(self, app: Any) -> list[tuple[str, type]]:
+        """The hub's login page, and the one behind login links."""
+        return [*super().get_handlers(app), (r"/welcome", WelcomeHandler)]
+
+    @staticmethod
+    def model(account: Account) -> dict[str, Any]:
+        """What the hub wants to know of somebody who has just proved who they are."""
+        return {"name": account.name, "admin": account.operator, "groups": groups(account)}
+
+    async def in_thread(self, function: Any, *args: Any) -> Any:
+        """Call what takes CPU or waits for the database, beside the hub's loop."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
-
-
-def _model(account: Account) -> dict[str, Any]:
-    return {"name": account.name, "admin": account.operator, "groups": groups(account)}
 
 
 def _group(session: Any, name: str) -> orm.Group:

@@ -11,6 +11,7 @@ from ..courses import ReleaseError
 from ..host import HostError
 from ..images import ImageError
 from ..node import NodeError
+from ..roster import RosterError
 from .app import app
 
 
@@ -26,6 +27,7 @@ def main() -> None:
         MachineError,
         ImageError,
         NodeError,
+        RosterError,
     ) as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(
             f"[red]machineroom:[/] {error}", markup=True

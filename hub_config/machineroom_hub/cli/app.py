@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import bench, course, image, lifecycle, machine, people, suite
+from . import bench, course, image, lifecycle, machine, people, roster, suite
 
 app = typer.Typer(
     name="machineroom",
@@ -36,3 +36,4 @@ for module in (lifecycle, people, suite, bench):
 app.add_typer(machine.app, name="machine")
 app.add_typer(course.app, name="course")
 app.add_typer(image.app, name="image")
+app.add_typer(roster.app, name="roster")
