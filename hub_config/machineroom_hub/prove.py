@@ -242,7 +242,8 @@ class _Stage:
 
     def play(self, chosen: Sequence[Task], at_once: int, progress: Progress) -> list[Play]:
         """Play everything, several plays at once."""
-        self._clear(leftovers=True)
+        for ref in leftovers(self._driver, self._course.id):
+            self._driver.delete(ref)
         jobs = self._jobs(chosen)
         total = sum(len(tasks) for tasks, _, _ in jobs)
         plays: list[Play] = []
@@ -381,17 +382,23 @@ class _Stage:
         assert lab is not None  # the survey finds no tasks in assignments without a lab
         return self._course.labs[lab]
 
-    def _clear(self, leftovers: bool = False) -> None:
-        """Remove the machines of this proof, or those that proofs left behind whose process is gone."""
+    def _clear(self) -> None:
+        """Remove the machines of this proof."""
         for machine in self._driver.machines(course=self._course.id):
-            owner, _, process = machine.ref.owner.partition(":")
-            if owner + ":" != OWNER:
-                continue
-            pid = process.partition(":")[0]
-            ours = pid == str(os.getpid())
-            if ours if not leftovers else not Path(f"/proc/{pid}").exists():
+            if _process(machine.ref) == str(os.getpid()):
                 with suppress(MachineError):
                     self._driver.delete(machine.ref)
+
+
+def leftovers(driver: Driver, course: str | None = None) -> list[MachineRef]:
+    """The machines of proofs whose process is gone."""
+    refs = [machine.ref for machine in driver.machines(course=course)]
+    return [ref for ref in refs if (pid := _process(ref)) and not Path(f"/proc/{pid}").exists()]
+
+
+def _process(ref: MachineRef) -> str:
+    """The process whose proof a machine is part of; "" for everybody else's."""
+    return ref.owner.removeprefix(OWNER).partition(":")[0] if ref.owner.startswith(OWNER) else ""
 
 
 def _verdict(task: Task, name: str, report: dict[str, Any] | None, problem: str, seconds: float) -> Play:

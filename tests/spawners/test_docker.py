@@ -24,9 +24,9 @@ MAKE = """
 import json, sys
 from machineroom_spawners.drivers.docker import DockerDriver
 from machineroom_spawners.spec import MachineRef, MachineSpec
-room, tools, given = json.load(sys.stdin)
+room, tools, given, action = json.load(sys.stdin)
 spec = MachineSpec(**{**given, "ref": MachineRef(**given["ref"])})
-print(DockerDriver(room_id=room, tools=tools).ensure(spec).id)
+print(getattr(DockerDriver(room_id=room, tools=tools), action)(spec).id)
 """
 
 
@@ -52,8 +52,10 @@ def victim(driver: DockerDriver, spec: SpecFactory) -> Iterator[MachineSpec]:
     driver.delete(wanted.ref)
 
 
-def in_another_process(room: Room, tools: Path, spec: MachineSpec) -> subprocess.Popen[str]:
-    """`ensure`, by a process of its own that prints the machine's id."""
+def in_another_process(
+    room: Room, tools: Path, spec: MachineSpec, action: str = "ensure"
+) -> subprocess.Popen[str]:
+    """`ensure` or `reset`, by a process of its own that prints the machine's id."""
     paths = os.pathsep.join(p for p in sys.path if p)
     process = subprocess.Popen(
         [sys.executable, "-c", MAKE],
@@ -63,7 +65,7 @@ def in_another_process(room: Room, tools: Path, spec: MachineSpec) -> subprocess
         env={**os.environ, "PYTHONPATH": paths},
     )
     assert process.stdin
-    process.stdin.write(json.dumps([room.id, str(tools), vars(spec) | {"ref": vars(spec.ref)}]))
+    process.stdin.write(json.dumps([room.id, str(tools), vars(spec) | {"ref": vars(spec.ref)}, action]))
     process.stdin.close()
     return process
 
@@ -87,8 +89,11 @@ def test_a_crash_while_making_leaves_no_machine_and_is_made_good(
     assert driver.poll(wanted.ref).state is State.CREATING
     with pytest.raises(MachineError, match="still being made"):
         driver.open_session(wanted.ref)
+    assert driver.tidy() == [], "somebody is at work on it"
     process.kill()
     process.wait()
+    assert driver.poll(wanted.ref) is None
+    assert wanted.ref not in [machine.ref for machine in driver.machines()]
     machine = driver.ensure(spec("crashed"))
     assert machine.state is State.RUNNING
     assert run(driver, wanted.ref, "ls /root") == ""
@@ -102,6 +107,36 @@ def _exists(driver: DockerDriver, engine: docker.DockerClient, spec: MachineSpec
         return False
     container = engine.containers.get(machine.id)
     return container.status == "running" and container.exec_run(["test", "-e", path]).exit_code == 0
+
+
+def test_a_crash_while_resetting_leaves_the_old_machine_or_the_new(
+    driver: DockerDriver, engine: docker.DockerClient, spec: SpecFactory, room: Room, tools: Path
+) -> None:
+    box = spec("halved")
+    driver.ensure(box)
+    run(driver, box.ref, "echo work >/root/file")
+    slow = spec("halved", setup="touch /root/made; sleep 600")
+    process = in_another_process(room, tools, slow, "reset")
+    until(lambda: _exists(driver, engine, slow, "/root/made"))
+    process.kill()
+    process.wait()
+    assert driver.poll(box.ref).state is State.STOPPED
+    assert driver.tidy() == [box.ref]
+    assert driver.tidy() == []
+    driver.ensure(box)
+    assert run(driver, box.ref, "cat /root/file") == "work\n"
+
+    old = engine.containers.get(driver.poll(box.ref).id)
+    snapshot = driver.snapshot(box.ref, "before")
+    config = objects.container(
+        box, room.id, engine.images.get(snapshot.id).attrs, "lab-slim", str(tools), old.id
+    )
+    new = engine.api.create_container_from_config(config, objects.making_name(room.id, box.ref))["Id"]
+    old.remove(force=True)  # and here, before it gives the new one its name, the maker dies
+    assert driver.ensure(box).id == new
+    assert run(driver, box.ref, "cat /root/file") == "work\n"
+    driver.delete_snapshot(box.ref, "before")
+    driver.delete(box.ref)
 
 
 def test_a_reset_that_fails_keeps_the_machine(driver: DockerDriver, spec: SpecFactory) -> None:

@@ -21,7 +21,7 @@ def image(**labels: str) -> dict[str, Any]:
 
 
 def container(spec: MachineSpec, init: str = "tini") -> dict[str, Any]:
-    return objects.container(spec, "abcdef", image(init=init), spec.image, "/tools", "1:2")
+    return objects.container(spec, "abcdef", image(init=init), spec.image, "/tools")
 
 
 def test_limits_are_told_to_the_engine_and_swap_counts_as_memory(spec: SpecFactory) -> None:
@@ -45,7 +45,7 @@ def test_only_systemd_gets_the_runtime(spec: SpecFactory) -> None:
 
 def test_an_image_that_does_not_say_how_it_boots_is_refused(spec: SpecFactory) -> None:
     with pytest.raises(MachineError, match=r"image 'lab-slim' has no label machineroom\.init"):
-        objects.container(spec(), "abcdef", image(), "lab-slim", "/tools", "1:2")
+        objects.container(spec(), "abcdef", image(), "lab-slim", "/tools")
 
 
 @pytest.mark.parametrize("name", ["NET_ADMIN", "CAP_NET_ADMIN"])

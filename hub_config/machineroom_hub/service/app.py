@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from ..room import Room
-from . import PREFIX, checks, console, exchange, home, labs, machines, metrics, snapshots
+from . import PREFIX, checks, console, exchange, home, labs, machines, metrics, reconcile, snapshots
 from .audit import log
 from .core import Service
 from .limits import Limits
@@ -46,12 +46,16 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.service = service = Service(room, hub_api)
         exchange.sweep(service)
-        tidy = asyncio.create_task(_close_idle_sessions(service))
+        chores = [
+            asyncio.create_task(_close_idle_sessions(service)),
+            asyncio.create_task(reconcile.keep_true(service)),
+        ]
         log.info("service started", extra={"data": {"room": room.id, "hub": hub_api}})
         try:
             yield
         finally:
-            tidy.cancel()
+            for chore in chores:
+                chore.cancel()
             await service.close()
             log.info("service stopped")
 

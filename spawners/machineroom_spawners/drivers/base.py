@@ -162,6 +162,14 @@ class Driver(ABC):
         """The machine as it is now, or None when it does not exist."""
 
     @abstractmethod
+    def tidy(self) -> list[MachineRef]:
+        """Clear up what was being made by who died meanwhile; the machines that it was about.
+
+        Called now and then. Until it is, what is half made is no machine: it is not listed, and
+        `ensure` and `reset` make it good.
+        """
+
+    @abstractmethod
     def usage(self, machine: Machine) -> Usage | None:
         """What the machine uses now, at little cost; None when it does not run."""
 

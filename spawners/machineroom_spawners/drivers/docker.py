@@ -1,7 +1,6 @@
 """The Docker driver: a machine is a container with an init, on its student's own network."""
 
 import ipaddress
-import os
 import socket
 import time
 from abc import ABCMeta
@@ -9,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import docker
@@ -23,12 +21,10 @@ from .. import names
 from ..spec import MachineRef, MachineSpec
 from . import objects
 from .base import Driver, Machine, MachineError, NoSuchMachine, Progress, Snapshot, State, Usage, silent
+from .claims import Claimed, claim, is_claimed
 from .objects import LABEL
 from .session import DockerConsole, DockerSession
 from .usage import usage
-
-_making: set[str] = set()
-_making_lock = Lock()
 
 
 class _Meta(ABCMeta, MetaHasTraits):
@@ -106,6 +102,8 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         by_ref: dict[MachineRef, Machine] = {}
         for summary in found:
             machine = objects.machine(summary)
+            if machine.state is State.CREATING and not _is_alive(summary):
+                continue
             if machine.ref not in by_ref or machine.state is State.CREATING:
                 by_ref[machine.ref] = machine
         return [by_ref[ref] for ref in sorted(by_ref)]
@@ -116,7 +114,7 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         A machine whose sshd is dead runs, as far as the engine knows: only `ensure` says BROKEN.
         """
         ready, making = self._find(ref)
-        found = making or ready
+        found = making if making and _is_alive(making) else ready
         return objects.machine(found) if found else None
 
     def usage(self, machine: Machine) -> Usage | None:
@@ -136,7 +134,7 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         """
         while True:
             ready = self._settle(spec.ref, progress)
-            with suppress(_Taken):
+            with suppress(_Taken, Claimed):
                 if ready:
                     return self._wake(ready, spec, progress)
                 return self._make(spec, names.image(self.room_id, spec.image), None, progress)
@@ -154,23 +152,48 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
             spec = replace(spec, setup=None)
         while True:
             old = self._settle(spec.ref, progress)
-            with suppress(_Taken):
+            with suppress(_Taken, Claimed):
                 return self._make(spec, image, old, progress)
 
     def _settle(self, ref: MachineRef, progress: Progress) -> Mapping[str, Any] | None:
         """Wait until nobody makes the machine, clear up after who died doing so, and say what is there."""
         told = False
         while True:
-            ready, making = self._find(ref)
-            if not making:
-                return ready
-            if not self._is_alive(making):
-                self._remove(making["Id"])
-                continue
+            with suppress(Claimed), claim(objects.making_name(self.room_id, ref)):
+                return self._cleared(ref)
             if not told:
                 progress(5, f"Machine {ref.machine} is being made already")
                 told = True
             time.sleep(0.2)
+
+    def _cleared(self, ref: MachineRef) -> Mapping[str, Any] | None:
+        """What is there of the machine, and nothing half made. To be called by who holds its claim."""
+        ready, making = self._find(ref)
+        if not making:
+            return ready
+        if (
+            making["Labels"].get(LABEL + "replaces") and not ready
+        ):  # what it replaces goes when it is complete
+            self._api.rename(making["Id"], objects.container_name(self.room_id, ref))
+            return self._find(ref)[0]
+        self._remove(making["Id"])
+        return ready
+
+    def tidy(self) -> list[MachineRef]:
+        """Clear up after makers that died; the machines that it was about."""
+        cleared = []
+        for summary in self._list({}):
+            if objects.is_making(summary):
+                ref = objects.ref_of(summary["Labels"])
+                name = objects.making_name(self.room_id, ref)
+                with (
+                    suppress(Claimed),
+                    self._errors(ref, "is half made and could not be cleared up"),
+                    claim(name),
+                ):
+                    self._cleared(ref)
+                    cleared.append(ref)
+        return cleared
 
     def _make(
         self, spec: MachineSpec, image: str, old: Mapping[str, Any] | None, progress: Progress
@@ -179,9 +202,10 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         ref, what = spec.ref, f"Machine {spec.ref.machine}"
         making = objects.making_name(self.room_id, ref)
         progress(5, f"{what}: making it from image {spec.image}")
-        with _in_making(making), self._errors(ref, "could not be made"):
+        with claim(making), self._errors(ref, "could not be made"):
             inspected = self._inspect_image(spec, image)
-            config = objects.container(spec, self.room_id, inspected, spec.image, self.tools, _maker())
+            replaces = old["Id"] if old else ""
+            config = objects.container(spec, self.room_id, inspected, spec.image, self.tools, replaces)
             networks = self.ensure_networks([spec])
             try:
                 new = self._api.create_container_from_config(config, making)["Id"]
@@ -566,15 +590,6 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
             else:
                 return
 
-    def _is_alive(self, making: Mapping[str, Any]) -> bool:
-        """Whether the thread or process that makes this machine still does."""
-        maker = making["Labels"][LABEL + "maker"]
-        if maker == _maker():
-            with _making_lock:
-                return any(name.lstrip("/") in _making for name in making["Names"])
-        pid, _, started = maker.partition(":")
-        return _started(pid) == started
-
     @contextmanager
     def _errors(self, ref: MachineRef | None, failure: str) -> Iterator[None]:
         """Turn what the engine says into a MachineError about `ref`."""
@@ -593,31 +608,9 @@ class _Taken(Exception):
     """What was just seen is so no more, for somebody else was at it: look again."""
 
 
-@contextmanager
-def _in_making(name: str) -> Iterator[None]:
-    """Say, to the other threads of this process, that a machine is being made."""
-    with _making_lock:
-        if name in _making:
-            raise _Taken
-        _making.add(name)
-    try:
-        yield
-    finally:
-        with _making_lock:
-            _making.discard(name)
-
-
-def _maker() -> str:
-    """This process, told apart from all others of this host that ever had its number."""
-    return f"{os.getpid()}:{_started('self')}"
-
-
-def _started(pid: str) -> str:
-    """When a process of this host began, in ticks since the boot; "" when there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+def _is_alive(making: Mapping[str, Any]) -> bool:
+    """Whether somebody is still making the machine that this container is to become."""
+    return any(is_claimed(name.lstrip("/")) for name in making["Names"])
 
 
 def _routes() -> list[str]:

@@ -93,12 +93,13 @@ def aliases(ref: MachineRef) -> list[str]:
 
 
 def container(
-    spec: MachineSpec, room: str, image: Mapping[str, Any], base: str, tools: str, maker: str
+    spec: MachineSpec, room: str, image: Mapping[str, Any], base: str, tools: str, replaces: str = ""
 ) -> dict[str, Any]:
     """The container of a machine, as `POST /containers/create` wants it.
 
     `image` is what the engine says about the image it is made from: the lab's image `base`, or a
-    snapshot. `tools` is the host's folder for `TOOLS`, `maker` says who is making it.
+    snapshot. `tools` is the host's folder for `TOOLS`; `replaces` is the container in whose
+    place it comes.
 
     Raises:
         MachineError: the lab asks for what no machine gets, or the image does not say how it boots.
@@ -143,7 +144,7 @@ def container(
             **labels(room, spec.ref),
             LABEL + "image": spec.image,
             LABEL + "lab-image-size": said.get(LABEL + "lab-image-size") or str(image["Size"]),
-            LABEL + "maker": maker,
+            LABEL + "replaces": replaces,  # said even if empty: a snapshot hands labels on
         },
         "StopSignal": "SIGRTMIN+3" if systemd else "SIGTERM",
         "HostConfig": host,
