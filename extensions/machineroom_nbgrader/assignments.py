@@ -1,13 +1,13 @@
-"""What JupyterLab's assignment list does: list, fetch, submit, fetch feedback; failures in a sentence."""
+"""What JupyterLab's assignment list does: list, fetch, submit, fetch feedback; failures in a sentence.
+
+nbgrader is imported when somebody asks for the list: it is a fifth of a server's start and of its memory.
+"""
 
 import logging
 import os
 from pathlib import Path
 from typing import Any
 
-from nbgrader.apps import NbGrader
-from nbgrader.coursedir import CourseDirectory
-from nbgrader.exchange import ExchangeError, ExchangeFactory
 from traitlets.config import Config
 
 from .workspace import read_workspace
@@ -43,6 +43,8 @@ class Assignments:
         return self._answer(work)
 
     def _answer(self, work: Any) -> Answer:
+        from nbgrader.exchange import ExchangeError
+
         try:
             return {"success": True, "value": work()}
         except ExchangeError as error:
@@ -55,6 +57,10 @@ class Assignments:
             }
 
     def _exchange(self, kind: str, course: str, assignment: str = "", **settings: Any) -> Any:
+        from nbgrader.apps import NbGrader
+        from nbgrader.coursedir import CourseDirectory
+        from nbgrader.exchange import ExchangeFactory
+
         app = NbGrader()
         app.load_config_file()
         config = app.config

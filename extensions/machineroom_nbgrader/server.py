@@ -9,13 +9,13 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
-from nbgrader.server_extensions.assignment_list.handlers import NbGraderVersionHandler
 from tornado import web
 
 from .assignments import ACTIONS, Assignments
@@ -68,6 +68,17 @@ class ActHandler(AssignmentsHandler):
         await self._finish(self._assignments.act, action, str(body["course_id"]), str(body["assignment_id"]))
 
 
+class VersionHandler(JupyterHandler):
+    """Tells nbgrader's panels, before their first call, whether they are of the installed version."""
+
+    @web.authenticated
+    def get(self) -> None:
+        """As nbgrader's own does, which costs the import of all of nbgrader."""
+        theirs, ours = self.get_argument("version"), version("nbgrader")
+        said = f"This page is of nbgrader {theirs}, your server has {ours}. Reload the page."
+        self.finish(json.dumps({"success": True} if theirs == ours else {"success": False, "message": said}))
+
+
 class ValidateHandler(JupyterHandler):
     """The Validate button. A notebook runs for as long as it likes; nothing else waits for it."""
 
@@ -118,7 +129,7 @@ def load(server: ServerApp) -> None:
         (r"/assignments", ListHandler, common),
         (rf"/assignments/({'|'.join(ACTIONS)})", ActHandler, common),
         (r"/assignments/validate", ValidateHandler, {"root": root, "jobs": Jobs(str(root), keep=False)}),
-        (r"/nbgrader_version", NbGraderVersionHandler),
+        (r"/nbgrader_version", VersionHandler),
     )
     if workspace.graded:
         _serve_formgrader(server, root, graded_course(workspace))

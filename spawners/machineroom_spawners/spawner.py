@@ -126,7 +126,7 @@ class DockerLabSpawner(DockerSpawner):
 
     @default("cmd")
     def _cmd(self) -> list[str]:
-        return ["jupyterhub-singleuser"]
+        return ["machineroom-workspace"]
 
     @default("default_url")
     def _default_url(self) -> str:

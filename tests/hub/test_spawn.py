@@ -89,6 +89,12 @@ def test_the_workspace_knows_where_it_is(hub: Hub, ada: Container) -> None:
     assert run(ada, "touch ~/mine && stat -c %U ~ ~/mine")[1] == "jovyan\njovyan\n"
 
 
+def test_a_students_server_runs_without_a_database(hub: Hub, ada: Container) -> None:
+    mapped = run(ada, "cat $(grep -la machineroom-workspace /proc/[0-9]*/cmdline | sed s/cmdline/maps/)")[1]
+    assert "zmq" in mapped, "the server's own compiled modules are seen"
+    assert "sqlalchemy" not in mapped
+
+
 def test_the_host_key_is_pinned(hub: Hub, ada: Container) -> None:
     other = host_key(hub.room.secret, "eve", "linux", "single", "box").public
     forged = f"echo 'box.single.linux {other}' > /tmp/hosts"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.metadata import version
 
 import httpx
 import nbformat
@@ -75,6 +76,14 @@ class TestStudent:
         assert answer["success"] is False
         assert said in answer["value"]
         assert "Traceback" not in answer["value"]
+
+    def test_a_panel_of_another_version_is_told_to_reload(self, student: httpx.Client) -> None:
+        def said(theirs: str) -> dict[str, object]:
+            return dict(student.get("/nbgrader_version", params={"version": theirs}).json())
+
+        assert said(version("nbgrader")) == {"success": True}
+        assert "Reload" in str(said("0.1")["message"])
+        assert said("0.1")["success"] is False
 
     def test_no_formgrader(self, student: httpx.Client) -> None:
         assert student.get("/formgrader/api/status").status_code == 404

@@ -1,0 +1,1 @@
+"""A workspace's server: JupyterHub's single-user server, started without what it never uses here."""
