@@ -1,6 +1,6 @@
 """The pytest plugin of checks, and the work of one run, inside its sandbox.
 
-Marks: `task("name", title=…)`, `points(n)`, `hint("…")`. Fixtures: `machine` (the lab's default
+Marks: `task("name", title=…)`, `points(n)`, `hint("…")`, `reboot`. Fixtures: `machine` (the lab's default
 machine), `machines["db"]`, and Root'n'Roll's `s`. See docs/checks.md.
 """
 
@@ -35,6 +35,7 @@ _MARKS = {
     "task(name, title=None): the task that a check belongs to; by default the file's name",
     "points(n): what passing the check earns; 1 by default",
     "hint(text): shown to the student when the check does not pass",
+    "reboot: what is checked has to survive a restart; counted is what a copy shows after one",
 }
 
 _ARGUMENTS = (
@@ -195,6 +196,7 @@ def _describe(item: pytest.Item) -> dict[str, Any]:
         "task_title": str(task.kwargs.get("title", "")) if task else "",
         "points": earns,
         "hint": _only(hint, str, "a text") if hint else "",
+        "reboot": item.get_closest_marker("reboot") is not None,
     }
 
 

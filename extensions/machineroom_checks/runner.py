@@ -85,11 +85,13 @@ class CheckRunner:
         *,
         addresses: Mapping[str, str],
         timeout: float = 60.0,
+        only: Callable[[Mapping[str, Any]], bool] = lambda _: True,
     ) -> list[dict[str, Any]]:
         """Run the checks in the folder `checks` of `tasks`, or of all tasks; a report for each task.
 
-        `machines` opens a session to a machine when a check first asks for it. After `timeout`
-        seconds, checks that have not ended are reported as such.
+        `only` says of a check (`{"name", "task", "points", "reboot", …}`) whether it is wanted.
+        `machines` opens a session to a machine when a check first asks for it. After `timeout` seconds,
+        checks that have not ended are reported as such.
 
         Raises:
             ChecksError: there are no such checks, or no check could be started at all.
@@ -103,6 +105,7 @@ class CheckRunner:
                         known = ", ".join(sorted({c["task"] for c in found})) or "none"
                         raise ChecksError(f"There is no task '{task}' in {checks}; its tasks are: {known}.")
                 found = [c for c in found if c["task"] in tasks]
+            found = [c for c in found if only(c)]
             run.run(found)
             names = dict.fromkeys([*(tasks or ()), *(c["task"] for c in found)])
             return [run.report(name) for name in names]
@@ -356,12 +359,13 @@ class _Run:
         """The report of one task that has run."""
         checks = []
         for check in self._checks:
-            if check["task"] != task:
+            if check["task"] != task or check["id"] not in self._verdicts:
                 continue
             verdict = {"seconds": 0.0, **self._verdicts[check["id"]]}
             earned = check["points"] if verdict["outcome"] == "passed" else 0
             checks.append(
                 {key: check[key] for key in ("name", "title", "points", "hint")}
+                | ({"reboot": True} if check["reboot"] else {})
                 | {"earned": earned, "evidence": self._evidence.get(check["id"], []), **verdict}
             )
         members = [c for c in self._checks if c["task"] == task]
@@ -453,7 +457,12 @@ def _checked(check: dict[str, Any]) -> dict[str, Any]:
     points = float(check["points"])
     if not math.isfinite(points) or points < 0:
         raise ValueError(points)
-    return {"id": str(check["id"]), **texts, "points": int(points) if points.is_integer() else points}
+    return {
+        "id": str(check["id"]),
+        **texts,
+        "points": int(points) if points.is_integer() else points,
+        "reboot": bool(check["reboot"]),
+    }
 
 
 def _by_task(checks: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -1,7 +1,7 @@
 """A course: a folder with `course.yml`, assignments, labs, checks and solutions."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -17,13 +17,47 @@ DEFAULT_LIMITS = Limits(memory=256 << 20, cpus=1.0, pids=256)
 """What a machine gets when neither its lab nor its course says otherwise."""
 
 
+class LatePolicy(Content):
+    """What handing in after the deadline costs, and for how long it can be done.
+
+    >>> LatePolicy(percent_per_day=10, days=3).in_words()
+    '10 % of the points are lost for each day late; nothing is taken later than 3 days after the deadline'
+    """
+
+    percent_per_day: float = Field(
+        default=0, ge=0, le=100, description="of the score, lost for every day begun"
+    )
+    days: int | None = Field(
+        default=None, ge=0, le=3650, description="after the deadline; 0 takes nothing late"
+    )
+
+    def closes(self, due: datetime) -> datetime | None:
+        """The moment after which nothing is taken, or None."""
+        return None if self.days is None else due + timedelta(days=self.days)
+
+    def in_words(self) -> str:
+        """What students should know; "" when being late costs nothing."""
+        said = []
+        if self.percent_per_day:
+            said.append(f"{self.percent_per_day:g} % of the points are lost for each day late")
+        if self.days is not None:
+            days = f"{self.days} day{'' if self.days == 1 else 's'} after " if self.days else ""
+            said.append(f"nothing is taken later than {days}the deadline")
+        return "; ".join(said)
+
+
 class Assignment(Content):
-    """One nbgrader assignment; it may name a lab."""
+    """One nbgrader assignment; it may name a lab.
+
+    With `show_verdicts: false` its students see no verdicts, neither from check() nor in a receipt.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)
     title: str = ""
     lab: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)
     due: datetime | None = None
+    late: LatePolicy | None = None
+    show_verdicts: bool = True
 
     @model_validator(mode="after")
     def _due_is_aware(self) -> Self:
@@ -41,6 +75,7 @@ class Course(Content):
     description: str = ""
     assignments: tuple[Assignment, ...] = Field(min_length=1)
     machine: Limits = Limits()
+    late: LatePolicy = LatePolicy()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -68,6 +103,10 @@ class Course(Content):
                 return assignment
         known = ", ".join(a.name for a in self.assignments)
         raise ContentError(f"course {self.id} has no assignment '{name}'; it has: {known}")
+
+    def late_policy(self, assignment: Assignment) -> LatePolicy:
+        """The assignment's own late policy, or the course's."""
+        return assignment.late or self.late
 
     def limits(self, lab: str, machine: str) -> Limits:
         """What `machine` of `lab` may use, with the course's and our own defaults filled in."""

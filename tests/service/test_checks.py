@@ -179,17 +179,17 @@ def test_a_grader_may_say_which_submission_counts(school: Classroom, shell: obje
         assert "There is no submission" in reply.json()["detail"]
 
 
-def test_corrected_checks_are_run_anew_and_that_is_kept(
+def test_corrected_checks_are_run_on_the_machines_that_were_submitted(
     school: Classroom, shell: object, check_files: Path
 ) -> None:
+    shell("touch /srv/lesson/notes && chmod 644 /srv/lesson/notes")  # type: ignore[operator]
     submit(school)
-    assert score(school)["earned"] == 0
-    shell("touch /srv/lesson/notes && chmod 600 /srv/lesson/notes")  # type: ignore[operator]
-    assert score(school)["earned"] == 0, "the same checks: what was seen at submission counts"
-    check_files.write_text(check_files.read_text() + "\n# corrected\n")
-    assert score(school)["earned"] == 3
+    assert score(school)["earned"] == 2
     shell("rm /srv/lesson/notes")  # type: ignore[operator]
-    assert score(school)["earned"] == 3
+    assert score(school)["earned"] == 2, "the same checks: what was seen at submission counts"
+    check_files.write_text(check_files.read_text().replace("0o600", "0o644"))
+    assert score(school)["earned"] == 3, "the corrected checks, and the machine as it was"
+    assert score(school, task="neighbour")["earned"] == 1, "both machines are there, and know each other"
 
 
 def test_a_suspended_or_stopped_machine_is_woken_to_be_checked(school: Classroom, shell: object) -> None:
@@ -205,6 +205,7 @@ def test_a_broken_machine_can_be_submitted(school: Classroom, engine: docker.Doc
     assert {check["outcome"] for check in receipt["checks"][0]["checks"]} == {"error"}  # type: ignore[index]
     assert score(school)["earned"] == 0
     assert "done" in school["cyd"].post("machines/cyd/demo/pair/box/ensure").text
+    assert receipt["missing"] == ["box"]
 
 
 def test_sessions_do_not_outlive_their_machine(school: Classroom, shell: object) -> None:

@@ -8,14 +8,33 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from machineroom_spawners.drivers.base import MachineError
 from pydantic import BaseModel
+from sqlalchemy import select
 from starlette.exceptions import HTTPException
 
 from ..room import Room
-from . import PREFIX, checks, console, exchange, home, labs, machines, metrics, reconcile, snapshots
+from . import (
+    PREFIX,
+    checks,
+    console,
+    copies,
+    deadlines,
+    exchange,
+    home,
+    labs,
+    machines,
+    metrics,
+    reconcile,
+    regrade,
+    shelf,
+    snapshots,
+    submissions,
+)
 from .audit import log
 from .core import Service
 from .limits import Limits
+from .models import Submission, now
 from .sessions import IDLE_SECONDS
 
 DESCRIPTION = """
@@ -45,7 +64,8 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.service = service = Service(room, hub_api)
-        exchange.sweep(service)
+        shelf.sweep(service)
+        service.background(_sweep_copies(service))
         chores = [
             asyncio.create_task(_close_idle_sessions(service)),
             asyncio.create_task(reconcile.keep_true(service)),
@@ -74,16 +94,9 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
         status: {"model": Problem} for status in (401, 403, 404, 413, 422, 503)
     }
     api = APIRouter(prefix=f"{PREFIX}/api", responses=errors)
-    for part in (
-        home.api,
-        exchange.router,
-        checks.router,
-        labs.router,
-        machines.router,
-        snapshots.router,
-        console.router,
-    ):
-        api.include_router(part)
+    api.include_router(home.api)
+    for part in (exchange, submissions, deadlines, checks, regrade, labs, machines, snapshots, console):
+        api.include_router(part.router)
     app.include_router(api)
     app.include_router(metrics.router, prefix=PREFIX, responses=errors)
     app.include_router(home.router, prefix=PREFIX)
@@ -98,6 +111,16 @@ async def _close_idle_sessions(service: Service) -> None:
     while True:
         await asyncio.sleep(IDLE_SECONDS / 2)
         await service.work(service.sessions.close_idle)
+
+
+async def _sweep_copies(service: Service) -> None:
+    """Remove what a service that was killed has left behind; in the background, as the engine may be away."""
+    before = now().replace(microsecond=0)
+    ids = await service.read(lambda session: set(session.scalars(select(Submission.id))))
+    try:
+        await service.work(copies.sweep, service, ids, before)
+    except MachineError as error:
+        log.error("copies not swept", extra={"data": {"problem": str(error)}})
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:

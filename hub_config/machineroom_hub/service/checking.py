@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from machineroom_checks.runner import CheckRunner
 from machineroom_spawners.course import Assignment, Course
 from machineroom_spawners.drivers.base import Driver, Machine, MachineError, State
 from machineroom_spawners.spec import MachineRef, machine_spec
-from sqlalchemy.orm import Session
 
 from ..room import Room
 from .models import Verdict, iso, now
@@ -133,10 +132,16 @@ class Checks:
         return self._collect(self.files(course, assignment))
 
     def run(
-        self, course: Course, assignment: Assignment, owner: str, tasks: Sequence[str] | None
+        self,
+        course: Course,
+        assignment: Assignment,
+        owner: str,
+        tasks: Sequence[str] | None,
+        only: Callable[[Mapping[str, Any]], bool] = lambda _: True,
     ) -> tuple[str, list[Report]]:
         """The digest of the check files, and one report per task, on the owner's machines now. Blocks.
 
+        `only` says which checks are run; a task that has none of them has no report.
         A machine that cannot be reached gives reports of outcome `error`. Raises ChecksBroken when
         the fault is not the student's.
         """
@@ -159,7 +164,11 @@ class Checks:
         addresses = {m.ref.machine: m.address for m in there if m.ref.lab == lab.id and m.address}
         try:
             reports = self._runner.run(
-                files.folder, tasks, machines, lab.default, addresses=addresses, timeout=TIMEOUT
+                files.folder,
+                *(tasks, machines, lab.default),
+                addresses=addresses,
+                timeout=TIMEOUT,
+                only=only,
             )
         except Exception as error:
             raise ChecksBroken(f"the checks of {assignment.name} cannot be run: {error}") from error
@@ -191,26 +200,26 @@ class Checks:
         return machine
 
 
-def store(
-    session: Session, reports: Sequence[Report], digest: str, student: str, by: str, submission: str | None
-) -> None:
-    """Keep reports, with their evidence, as verdicts."""
-    for report in reports:
-        session.add(
-            Verdict(
-                submission=submission,
-                course=report["course"],
-                assignment=report["assignment"],
-                task=report["task"],
-                student=student,
-                time=now(),
-                points=report["points"],
-                earned=report["earned"],
-                checks=digest,
-                report=report,
-                by=by,
-            )
+def verdicts(
+    reports: Sequence[Report], digest: str, student: str, by: str, submission: str | None
+) -> list[Verdict]:
+    """Reports, with their evidence, as verdicts that can be kept."""
+    return [
+        Verdict(
+            submission=submission,
+            course=report["course"],
+            assignment=report["assignment"],
+            task=report["task"],
+            student=student,
+            time=now(),
+            points=report["points"],
+            earned=report["earned"],
+            checks=digest,
+            report=report,
+            by=by,
         )
+        for report in reports
+    ]
 
 
 def for_student(report: Report) -> Report:

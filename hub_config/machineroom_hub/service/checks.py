@@ -7,14 +7,16 @@ from typing import Annotated, Any, Self
 from fastapi import APIRouter, HTTPException, Query
 from machineroom_spawners.course import Assignment, Course
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from . import audit, metrics
 from .auth import Caller, CallerDep
-from .checking import ChecksBroken, Report, for_student, store
+from .checking import ChecksBroken, Report, for_student, verdicts
+from .copies import Lost
 from .core import CourseId, Service, ServiceDep
-from .models import Submission, Verdict, latest_submission
+from .models import Submission, latest_submission, now
+from .receipts import counting
+from .regrade import judged, keep
 
 router = APIRouter(tags=["checks"])
 
@@ -120,13 +122,20 @@ async def check(
         if name not in await service.visible(caller, course):
             raise HTTPException(404, f"Course {course} has no assignment '{name}' that is released.")
         assignment = service.assignment(course, name)
+        if not (assignment.show_verdicts or grader):
+            raise HTTPException(
+                403,
+                f"What the checks of {name} say is not shown before it is graded. Submit when you are done.",
+            )
         if wanted.task and not await _has(service, found, name, wanted.task):
             raise _no_task(course, wanted.task)
         chosen = [wanted.task] if wanted.task else None
         digest, reports = await run_checks(service, "try", found, assignment, caller.name, chosen)
     except ChecksBroken as error:
         raise broken(error, grader=grader) from error
-    await service.write(lambda session: store(session, reports, digest, caller.name, caller.name, None))
+    await service.write(
+        lambda session: session.add_all(verdicts(reports, digest, caller.name, caller.name, None))
+    )
     shown = reports if grader else [for_student(report) for report in reports]
     return shown[0] if wanted.task else shown
 
@@ -166,56 +175,86 @@ def _no_task(course: str, task: str) -> HTTPException:
 
 @router.post("/courses/{course}/score", summary="The report that counts for a student's grade")
 async def score(course: CourseId, wanted: ScoreRequest, service: ServiceDep, caller: CallerDep) -> Report:
-    """The verdict stored with the submission if the checks are still the same.
+    """The newest verdict stored with the submission if the checks are still the same.
 
-    If the checks have changed since, or could not be run then, they are run now and that is stored.
+    If they have changed since, or could not be run then, all of the assignment's are run now on copies of
+    the submission's machines, and that is stored with it. Without a submission it is the live machine's.
     """
     caller.require("assist", course)
     found, assignment = service.course(course), service.assignment(course, wanted.assignment)
     try:
         if not await _has(service, found, assignment.name, wanted.task):
             raise HTTPException(404, f"Assignment {assignment.name} of {course} has no task '{wanted.task}'.")
-        digest = (await service.work(service.checks.files, found, assignment.name)).digest
-        submission, stored = await service.read(
-            lambda session: _stored(session, course, assignment.name, wanted, digest)
-        )
-        if stored:
-            return stored
-        if submission is None and wanted.student not in await service.authority.members(course):
-            raise HTTPException(404, f"There is no '{wanted.student}' in course {course}.")
-        digest, reports = await run_checks(service, "grade", found, assignment, wanted.student, [wanted.task])
+        submission = await service.read(lambda session: _counting(session, course, assignment.name, wanted))
+        if submission is None:
+            return await _live(service, caller, found, assignment, wanted)
+        if submission.graded is None:
+            await service.write(lambda session: _grade(session, submission.id))
+        async with service.turns.of(f"copies of {submission.id}"):
+            digest = (await service.work(service.checks.files, found, assignment.name)).digest
+            stored = await service.read(lambda session: counting(session, service.room, submission))
+            reports = {v.task: v.report for v in stored if v.checks == digest}
+            if wanted.task not in reports:
+                before = [verdict.report for verdict in stored]
+                digest, anew = await judged(service, found, assignment, submission, before)
+                await service.write(
+                    lambda session: _regrade(service, session, caller, submission, digest, anew)
+                )
+                reports = {report["task"]: report for report in anew}
     except ChecksBroken as error:
         raise broken(error, grader=True) from error
+    except Lost as error:
+        raise HTTPException(
+            409,
+            f"The checks of {assignment.name} have changed since {wanted.student} submitted it, and cannot "
+            f"be run again: {error}. Give the points by hand, or put the checks back as they were.",
+        ) from error
+    return reports[wanted.task]
+
+
+async def _live(
+    service: Service, caller: Caller, course: Course, assignment: Assignment, wanted: ScoreRequest
+) -> Report:
+    """What the machines of somebody who has not submitted are worth now."""
+    if wanted.student not in await service.authority.members(course.id):
+        raise HTTPException(404, f"There is no '{wanted.student}' in course {course.id}.")
+    digest, reports = await run_checks(service, "grade", course, assignment, wanted.student, [wanted.task])
 
     def keep(session: Session) -> None:
-        store(session, reports, digest, wanted.student, caller.name, submission)
+        session.add_all(verdicts(reports, digest, wanted.student, caller.name, None))
         subject = f"{wanted.student} {assignment.name} {wanted.task}"
-        audit.record(
-            session, caller.name, "score", course, subject, caller.address, earned=reports[0]["earned"]
-        )
+        earned = reports[0]["earned"]
+        audit.record(session, caller.name, "score", course.id, subject, caller.address, earned=earned)
 
     await service.write(keep)
     return reports[0]
 
 
-def _stored(
-    session: Session, course: str, assignment: str, wanted: ScoreRequest, digest: str
-) -> tuple[str | None, Report | None]:
-    if wanted.submission:
-        submission = session.get(Submission, wanted.submission)
-        whose = (course, assignment, wanted.student)
-        if submission is None or (submission.course, submission.assignment, submission.student) != whose:
-            raise HTTPException(
-                404, f"There is no submission {wanted.submission} of {assignment} by '{wanted.student}'."
-            )
-    else:
-        submission = latest_submission(session, course, assignment, wanted.student)
-    if submission is None:
-        return None, None
-    verdict = session.scalars(
-        select(Verdict)
-        .where(Verdict.submission == submission.id, Verdict.task == wanted.task, Verdict.checks == digest)
-        .order_by(Verdict.id.desc())
-        .limit(1)
-    ).first()
-    return submission.id, verdict.report if verdict else None
+def _counting(session: Session, course: str, assignment: str, wanted: ScoreRequest) -> Submission | None:
+    """The submission that is asked about. Raises HTTPException when it is not this student's."""
+    if not wanted.submission:
+        return latest_submission(session, course, assignment, wanted.student)
+    found = session.get(Submission, wanted.submission)
+    whose = (course, assignment, wanted.student)
+    if found is None or (found.course, found.assignment, found.student) != whose:
+        raise HTTPException(
+            404, f"There is no submission {wanted.submission} of {assignment} by '{wanted.student}'."
+        )
+    return found
+
+
+def _grade(session: Session, id: str) -> None:
+    found = session.get(Submission, id)
+    assert found is not None
+    found.graded = now()
+
+
+def _regrade(
+    service: Service, session: Session, caller: Caller, found: Submission, digest: str, anew: list[Report]
+) -> None:
+    keep(service, session, found, digest, anew, caller.name)
+    subject = f"{found.student} {found.assignment}"
+    earned = {report["task"]: report["earned"] for report in anew}
+    audit.record(
+        session, caller.name, "score", found.course, subject, caller.address, id=found.id, earned=earned
+    )

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -26,11 +27,16 @@ from .checking import Checks
 from .models import Release
 from .sessions import SessionPool
 
+if TYPE_CHECKING:
+    from .regrade import Plan
+
 Value = TypeVar("Value")
 
 WORKERS = 24
 """Driver calls at once; they block, mostly waiting for the engine."""
 CHECKS_AT_ONCE = 4
+SAVED_AT_ONCE = 2
+"""Submissions whose machines are saved at the same moment: that is work for the disk."""
 CLOSING_SECONDS = 8
 WAITING_PER_KEY = 4
 """How many may wait for the same student or machine before the next one is told to come back later."""
@@ -54,10 +60,14 @@ class Service:
         self.sessions = SessionPool()
         self.checks = Checks(room, self.driver, self.sessions)
         self.turns = Turns()
+        self.plans: dict[str, Plan] = {}
+        """Regrades that were shown and not written."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._drivers: dict[str, Driver] = {}
         self._workers = anyio.CapacityLimiter(WORKERS)
         self.check_slots = anyio.CapacityLimiter(CHECKS_AT_ONCE)
+        self.copy_slots = anyio.CapacityLimiter(os.cpu_count() or 1)
+        self.save_slots = anyio.CapacityLimiter(SAVED_AT_ONCE)
 
     async def close(self) -> None:
         """Wait a little for what goes on, then let go of everything that is open."""

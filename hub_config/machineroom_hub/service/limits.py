@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from . import PREFIX, metrics
 from .archives import MAX_BYTES
 from .audit import log
+from .models import now
 
 MAX_JSON = 64 << 10
 CHUNK_SECONDS = 20.0
@@ -45,6 +46,7 @@ class Limits:
             return
         limit = MAX_BYTES if _ARCHIVE.search(scope["path"]) else MAX_JSON
         began, status = time.monotonic(), 500
+        scope.setdefault("state", {})["arrived"] = now()
         headers = dict(scope["headers"])
 
         async def send_marked(message: Message) -> None:

@@ -67,11 +67,11 @@ class Submission(Base):
     size: Mapped[int]
     problem: Mapped[str | None] = mapped_column(String(2000))
     """Why its checks could not run, if they could not."""
-
-    @property
-    def late(self) -> float:
-        """By how many seconds it missed the deadline that held when it arrived; 0 when it did not."""
-        return max(0.0, (self.timestamp - self.due).total_seconds()) if self.due else 0.0
+    signed: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """What its receipt is signed over, its machines included; None when it is older than signatures."""
+    signature: Mapped[str | None] = mapped_column(String(64))
+    graded: Mapped[datetime | None] = mapped_column(Utc)
+    """When a grader first asked for a score of it: then it counts, and its machines are kept."""
 
 
 class Verdict(Base):
@@ -93,6 +93,21 @@ class Verdict(Base):
     checks: Mapped[str] = mapped_column(String(64))
     """The digest of the check files."""
     report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    by: Mapped[str] = mapped_column(String(255))
+    signature: Mapped[str | None] = mapped_column(String(64))
+    """Of all of it, by a key that only the service has; see `receipts`."""
+
+
+class Extension(Base):
+    """One student's own deadline for one assignment."""
+
+    __tablename__ = "extensions"
+
+    course: Mapped[str] = mapped_column(String(40), primary_key=True)
+    assignment: Mapped[str] = mapped_column(String(60), primary_key=True)
+    student: Mapped[str] = mapped_column(String(255), primary_key=True)
+    until: Mapped[datetime] = mapped_column(Utc)
+    time: Mapped[datetime] = mapped_column(Utc)
     by: Mapped[str] = mapped_column(String(255))
 
 

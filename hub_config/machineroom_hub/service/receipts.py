@@ -1,0 +1,128 @@
+"""Receipts and verdicts, signed: what was handed in, when, and what the checks saw cannot be made up later.
+
+The key is derived from the room's secret, so only the service (and who may read the secret) can sign
+or verify. A receipt is signed over everything that cannot change after the submission, the
+signatures of its verdicts included; each verdict is signed with all of its evidence.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from machineroom_spawners.keys import derive
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ..room import Room
+from .audit import log
+from .checking import Report, for_student
+from .models import Extension, Feedback, Submission, Verdict, iso
+
+SIGNED = (
+    *("room", "id", "course", "assignment", "student", "timestamp"),
+    *("sha256", "size", "machines", "missing", "verdicts"),
+)
+"""What of a receipt is signed. `verdicts` are the signatures of the verdicts, in their order."""
+
+
+def sign(room: Room, purpose: str, document: Mapping[str, Any]) -> str:
+    """The signature of a document, 64 hex digits; the order of its keys does not matter."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hmac.new(derive(room.secret, "sign", purpose), text.encode(), hashlib.sha256).hexdigest()
+
+
+def is_signed(room: Room, receipt: Mapping[str, Any]) -> bool:
+    """Whether this room's service signed the receipt as it is; what it shows beside is not looked at."""
+    if any(key not in receipt for key in SIGNED):
+        return False
+    given = str(receipt.get("signature")).encode()
+    return hmac.compare_digest(given, sign(room, "receipt", {key: receipt[key] for key in SIGNED}).encode())
+
+
+def sign_verdict(room: Room, verdict: Verdict) -> str:
+    """The signature of a verdict: whose it is, for which submission, by which checks, with its evidence."""
+    keys = ("submission", "student", "checks", "report", "by")
+    return sign(room, "verdict", {key: getattr(verdict, key) for key in keys})
+
+
+def is_genuine(room: Room, verdict: Verdict) -> bool:
+    """Whether the service itself wrote the verdict, as it is now, for the submission that it names."""
+    return hmac.compare_digest((verdict.signature or "").encode(), sign_verdict(room, verdict).encode())
+
+
+def sign_submission(room: Room, found: Submission, taken: Mapping[str, Any], verdicts: list[Verdict]) -> None:
+    """Sign a new submission: `taken` are its machines, `verdicts` what they were worth."""
+    found.signed = {
+        "room": room.id,
+        "id": found.id,
+        "course": found.course,
+        "assignment": found.assignment,
+        "student": found.student,
+        "timestamp": iso(found.timestamp),
+        "sha256": found.sha256,
+        "size": found.size,
+        **taken,
+        "verdicts": [verdict.signature for verdict in verdicts],
+    }
+    found.signature = sign(room, "receipt", found.signed)
+
+
+def signed(room: Room, verdicts: list[Verdict]) -> list[Verdict]:
+    """The same verdicts, each signed."""
+    for verdict in verdicts:
+        verdict.signature = sign_verdict(room, verdict)
+    return verdicts
+
+
+def extension_of(session: Session, found: Submission) -> Extension | None:
+    """The student's own deadline for the assignment, if they were given one."""
+    return session.get(Extension, (found.course, found.assignment, found.student))
+
+
+def receipt(session: Session, found: Submission, *, grader: bool, shown: bool = True) -> dict[str, Any]:
+    """A submission's receipt. Students see their verdicts without evidence, or not at all (`shown`)."""
+    extension = extension_of(session, found)
+    feedback = session.get(Feedback, found.id)
+    due = extension.until if extension else found.due
+    return {
+        "id": found.id,
+        "course": found.course,
+        "assignment": found.assignment,
+        "student": found.student,
+        "timestamp": iso(found.timestamp),
+        "due": iso(due),
+        "late": max(0.0, (found.timestamp - due).total_seconds()) if due else 0.0,
+        "sha256": found.sha256,
+        "size": found.size,
+        "feedback": iso(feedback.time) if feedback else None,
+        "checks": reports_of(session, found, grader=grader) if grader or shown else None,
+        "problem": found.problem,
+        **(found.signed or {}),
+        "signature": found.signature,
+    }
+
+
+def counting(session: Session, room: Room, found: Submission) -> list[Verdict]:
+    """The newest verdict of each task of a submission; what the service did not sign counts for nothing."""
+    newest: dict[str, Verdict] = {}
+    for verdict in session.scalars(
+        select(Verdict).where(Verdict.submission == found.id).order_by(Verdict.id)
+    ):
+        if is_genuine(room, verdict):
+            newest[verdict.task] = verdict
+        else:
+            log.error("verdict not genuine", extra={"data": {"submission": found.id, "verdict": verdict.id}})
+    return list(newest.values())
+
+
+def reports_of(session: Session, found: Submission, *, grader: bool) -> list[Report]:
+    """What the checks saw when it was submitted."""
+    at_submission = (found.signed or {}).get("verdicts", [])
+    rows = session.scalars(
+        select(Verdict)
+        .where(Verdict.submission == found.id, Verdict.signature.in_(at_submission))
+        .order_by(Verdict.id)
+    )
+    return [row.report if grader else for_student(row.report) for row in rows]
