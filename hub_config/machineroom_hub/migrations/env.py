@@ -4,9 +4,11 @@ from alembic import context
 
 from machineroom_hub.accounts import Account
 from machineroom_hub.db import Base
+from machineroom_hub.links import LoginLink
 from machineroom_hub.service import models
 
-assert models.Audit.metadata is Account.metadata is Base.metadata  # every table is imported
+tables = (Account, LoginLink, models.Audit)
+assert {table.metadata for table in tables} == {Base.metadata}  # every table is imported
 
 context.configure(
     connection=context.config.attributes["connection"],
