@@ -4,11 +4,13 @@ import base64
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
+
+from .facts import way
 
 Ask = Callable[..., dict[str, Any]]
 """Asks the runner to run a command on a machine: `ask(machine, command, timeout)`."""
@@ -25,6 +27,9 @@ _LOOKS = frozenset(
 )
 """Programs that show something; their command lines may be told to the student. Others compare, and
 hold what is asked for: `grep -q 8080 …`."""
+
+
+_PROGRAMS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 class Unreachable(Exception):
@@ -137,12 +142,23 @@ class Machine(Host):
         return self._sight.look(
             f"command {command}",
             lambda value: _phrase("exists", value),
-            lambda: super(Machine, self).exists(command),
+            lambda: self._has(command),
         )
+
+    def find_command(self, command: str, extrapaths: Iterable[str] = ()) -> str:
+        """The command as it is: a path would mean the machine's own, the bare name means ours."""
+        del extrapaths
+        return command
+
+    def _has(self, command: str) -> bool:
+        """Whether the machine has a program: the shell that we ask has others of its own."""
+        paths = [command] if "/" in command else [f"{folder}/{command}" for folder in _PROGRAMS]
+        question = " || ".join(["{ [ -f %s ] && [ -x %s ]; }"] * len(paths))
+        return self.backend.run(question, *[path for path in paths for _ in range(2)]).rc == 0
 
     def __getattr__(self, name: str) -> Any:
         with self._sight.quietly():
-            module = super().__getattr__(name)
+            module = way(self, name) or super().__getattr__(name)
         if isinstance(module, type):
             module = _noted(module, name.replace("_", " "), self._sight)
             setattr(self, name, module)

@@ -26,6 +26,7 @@ import testinfra.modules
 from _pytest.outcomes import Failed, Skipped
 
 from .channel import Channel, Closed
+from .facts import NotRead
 from .machine import Machine, Machines, RootNRoll, Sight, Unreachable
 
 COMMAND_SECONDS = 10.0
@@ -158,7 +159,9 @@ class Checks:
             return {"outcome": "failed", "observed": error.msg or seen}
         if isinstance(error, AssertionError) and raised_in.is_relative_to(self._folder):
             return {"outcome": "failed", "observed": str(error) or seen}
-        if isinstance(error, (AssertionError, RuntimeError)) and "testinfra" in raised_in.parts:
+        if isinstance(error, NotRead) or (
+            isinstance(error, (AssertionError, RuntimeError)) and "testinfra" in raised_in.parts
+        ):
             return {"outcome": "failed", "observed": seen}
         if _is_network(error):
             return {

@@ -51,6 +51,8 @@ class Result(Protocol):
     def stderr(self) -> bytes: ...
     @property
     def seconds(self) -> float: ...
+    @property
+    def trust(self) -> str: ...
 
 
 class Session(Protocol):
@@ -312,7 +314,13 @@ class _Run:
             result = self._sessions[machine].run(command, timeout=seconds)
         except Exception as error:  # whatever it is, it is this machine's failure and no one else's
             text = str(error) or type(error).__name__
-            noted = {"rc": -1, "stdout": "", "stderr": text[:EVIDENCE_BYTES], "seconds": 0.0}
+            noted = {
+                "rc": -1,
+                "stdout": "",
+                "stderr": text[:EVIDENCE_BYTES],
+                "seconds": 0.0,
+                "trust": "outside",
+            }
             answer: dict[str, Any] = {"error": f"The machine {machine} cannot be reached: {text}"}
         else:
             noted = {
@@ -320,6 +328,7 @@ class _Run:
                 "stdout": _excerpt(result.stdout),
                 "stderr": _excerpt(result.stderr),
                 "seconds": round(result.seconds, 3),
+                "trust": result.trust,
             }
             answer = {
                 "rc": result.rc,
@@ -486,6 +495,7 @@ def _mistake(text: str) -> dict[str, Any]:
         "stdout": "",
         "stderr": text[:EVIDENCE_BYTES],
         "seconds": 0.0,
+        "trust": "outside",
     }
 
 

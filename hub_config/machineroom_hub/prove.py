@@ -27,6 +27,7 @@ from machineroom_checks.runner import CheckRunner, ChecksError
 from machineroom_spawners.content import ContentError
 from machineroom_spawners.course import Course
 from machineroom_spawners.drivers.base import Driver, MachineError, Progress, State, silent
+from machineroom_spawners.drivers.tools import PATH
 from machineroom_spawners.lab import Lab
 from machineroom_spawners.spec import MachineRef, lab_specs
 from rich.console import Group
@@ -334,7 +335,7 @@ class _Stage:
             try:
                 # from a file, as a person would: `pkill -f` must not find the script in our own command line
                 session.run(f"echo {encoded} | base64 -d > {_ON_MACHINE} && chmod 700 {_ON_MACHINE}")
-                result = session.run(_ON_MACHINE, timeout=SCRIPT_SECONDS)
+                result = session.run(f"PATH={PATH} {_ON_MACHINE}", timeout=SCRIPT_SECONDS)
                 session.run(f"rm -f {_ON_MACHINE}")
             finally:
                 session.close()

@@ -31,6 +31,7 @@ class Result:
     stdout: bytes
     stderr: bytes
     seconds: float
+    trust: str = "machine"
 
 
 class Shell:

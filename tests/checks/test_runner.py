@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from machineroom_checks.runner import CheckRunner, ChecksError
 
-from .conftest import Shell
+from .conftest import Result, Shell
 
 Checks = Callable[..., list[dict[str, Any]]]
 
@@ -44,7 +44,7 @@ def test_report_has_the_agreed_shape(runner: CheckRunner, tmp_path: Path) -> Non
     assert [c["outcome"] for c in report["checks"]] == ["failed", "passed", "failed"]
     assert 0 < seconds < 2
     assert evidence[-1]["stdout"] == "644\n"
-    assert evidence[-1].keys() == {"machine", "command", "rc", "stdout", "stderr", "seconds"}
+    assert evidence[-1].keys() == {"machine", "command", "rc", "stdout", "stderr", "seconds", "trust"}
     assert report["checks"][1]["evidence"][-1]["machine"] == "db"
 
 
@@ -279,7 +279,7 @@ def test_script_in_root_n_rolls_form(checks: Checks, tmp_path: Path) -> None:
 def test_ten_checks_take_less_than_half_a_second(runner: CheckRunner, tmp_path: Path) -> None:
     class Instant(Shell):
         def run(self, command: str, *, timeout: float = 15.0, limit: int = 1 << 20) -> Any:
-            return type("Result", (), {"rc": 0, "stdout": b"Linux\n", "stderr": b"", "seconds": 0.0})()
+            return Result(0, b"Linux\n", b"", 0.0)
 
     (tmp_path / "test_it.py").write_text(
         "import pytest\n@pytest.mark.parametrize('n', range(10))\n"

@@ -7,6 +7,7 @@ from typing import Any
 
 import docker
 import pytest
+from machineroom_hub.host.engine import TOOLS
 from machineroom_hub.room import Room
 from machineroom_spawners.drivers.base import Machine
 from machineroom_spawners.drivers.docker import DockerDriver
@@ -23,6 +24,7 @@ def tools(room: Room) -> Path:
     folder.mkdir()
     shutil.copy("/usr/bin/busybox", folder)
     (folder / "busybox").chmod(0o711)
+    shutil.copytree(TOOLS / "kit", folder / "kit", symlinks=True)
     return folder
 
 

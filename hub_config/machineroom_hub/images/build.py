@@ -16,7 +16,7 @@ from machineroom_spawners.content import ContentError
 from machineroom_spawners.names import image as image_tag
 
 from ..room import Room
-from . import debian, recipe
+from . import debian, kit, recipe
 from .layers import Layer, Layers, Step
 from .manifest import DEBIAN, Manifest, lineage, read_manifests
 from .process import Processes, StepError
@@ -88,6 +88,8 @@ def build(
     with _alone(room, wanted, progress):
         builder = _Builder(room, manifests, client, forced, progress)
         builder.run(list(wanted.values()))
+        if kit.IMAGE in wanted:
+            kit.install(client, room)
         return [_image(builder.plan, manifests[name]) for name in names or manifests]
 
 

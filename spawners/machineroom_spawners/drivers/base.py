@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ..spec import MachineRef, MachineSpec
 
@@ -91,12 +91,17 @@ def silent(percent: int, message: str) -> None:
     """A `Progress` for callers that nobody watches."""
 
 
+Trust = Literal["outside", "machine"]
+"""Whose word an answer is. `outside`: tools that the machine cannot change read it from the kernel or the
+disk. `machine`: it hangs on programs of the machine, which whoever is root there can change."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What a command on a machine did. `seconds` is wall time.
 
     `rc` is -1 when the command was ended by its time limit (`timed_out`); `truncated` says that
-    there was more output than was asked for.
+    there was more output than was asked for; `trust` says whose word it is.
     """
 
     rc: int
@@ -105,6 +110,7 @@ class Result:
     seconds: float
     timed_out: bool = False
     truncated: bool = False
+    trust: Trust = "machine"
 
 
 class Session(Protocol):

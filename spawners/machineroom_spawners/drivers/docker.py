@@ -22,8 +22,10 @@ from ..spec import MachineRef, MachineSpec
 from . import objects
 from .base import Driver, Machine, MachineError, NoSuchMachine, Progress, Snapshot, State, Usage, silent
 from .claims import Claimed, claim, is_claimed
+from .console import DockerConsole
 from .objects import LABEL
-from .session import DockerConsole, DockerSession
+from .session import DockerSession
+from .tools import PATH
 from .usage import usage
 
 
@@ -285,7 +287,9 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
     def _set_up(self, new: str, spec: MachineSpec, progress: Progress) -> None:
         progress(70, f"Machine {spec.ref.machine}: setting up")
         script = objects.SETUP
-        run = f"export DEBIAN_FRONTEND=noninteractive; {script}; set -- $?; rm -f {script}; exit $1"
+        run = (
+            f"export DEBIAN_FRONTEND=noninteractive PATH={PATH}; {script}; set -- $?; rm -f {script}; exit $1"
+        )
         with DockerSession(self._api, lambda: new, str(spec.ref)) as session:
             result = session.run(run, timeout=self.setup_timeout)
         if result.rc:

@@ -1,20 +1,18 @@
-"""Sessions and consoles on machines that are containers, through the engine's exec.
+"""Sessions on machines that are containers, through the engine's exec.
 
 A session is one exec that lives on: a loop in the static busybox of the host's tools folder, which
 the student can neither replace nor delete. Commands go in over its stdin, output comes back in the
 engine's multiplexed stream between markers that are new for every command.
 
 The command's own shell, and the tools that read facts (`test`, `cat`, `stat`, `grep`, …), are
-busybox's too, so that a student who swaps `/bin/sh` or `/usr/bin/stat` changes no verdict. Tools that
-busybox lacks come from the machine, and so do those of `FROM_THE_MACHINE`.
+busybox's too, so that a student who swaps `/bin/sh` or `/usr/bin/stat` changes no verdict. What
+busybox lacks or has in words of its own (`ps`, `ip`, `systemctl`, …) comes from the kit beside it; only
+tools that are in neither are the machine's. Each result says whose word it is (`trust`).
 """
 
 import os
-import re
-import select
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from threading import Lock
 from typing import Any, Self
 
@@ -22,24 +20,9 @@ from docker.errors import APIError
 from requests.exceptions import RequestException
 
 from .base import MachineError, Result
-from .objects import TOOLS
-
-BUSYBOX = f"{TOOLS}/busybox"
-
-ENVIRONMENT = (
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME=/root",
-    "USER=root",
-    "LOGNAME=root",
-    "SHELL=/bin/bash",
-    "LANG=C.UTF-8",
-)
-
-FROM_THE_MACHINE = re.compile(
-    r"\b(adduser|addgroup|crontab|date|deluser|delgroup|dpkg|free|halt|hostname|init|ip|last|less|logger|man"
-    r"|mount|passwd|ping|poweroff|ps|reboot|su|sysctl|tar|top|wget|who)\b"
-)
-"""Applets of busybox that differ too much from what a distribution has: the machine's own are taken."""
+from .stream import Stream
+from .tools import BUSYBOX, ENVIRONMENT, INVENTORY, Tools
+from .trust import trust
 
 _LOOP = r"""
 IFS= read -r key
@@ -72,78 +55,11 @@ finish() {  # kills every process of the session $1, which a fork bomb in it may
 } 2>&- | sh
 """
 
-_SHELL = r"""
-echo $$
-cd /root 2>&- || cd /
-if /bin/bash -c : 2>&-; then exec /bin/bash -l; fi
-echo "(bash is gone from this machine: this is the rescue shell)"
-exec sh
-"""
-
 _GRACE = 5.0
 """Seconds that a killed command has to be gone, and an exec to begin."""
 
 _SILENCE = 1.0
 """Seconds after which a command that has not begun makes us ask for the machine's state."""
-
-
-class Stream:
-    """The two-way byte stream of an exec."""
-
-    def __init__(self, api: Any, container: str, command: list[str], tty: bool) -> None:
-        exec_id = api.exec_create(container, command, stdin=True, tty=tty, user="0:0", workdir="/")["Id"]
-        # docker-py's exec_start gives the raw socket and drops what http.client has read ahead of it.
-        self._response = api._post_json(
-            api._url("/exec/{0}/start", exec_id),
-            headers={"Connection": "Upgrade", "Upgrade": "tcp"},
-            data={"Tty": tty, "Detach": False},
-            stream=True,
-        )
-        api._raise_for_status(self._response)
-        self.exec_id: str = exec_id
-        self._file = self._response.raw._fp.fp
-        self._socket = self._file.raw._sock
-        self._socket.setblocking(False)
-        self._ahead: bytes = self._file.peek()
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
-
-    def recv(self, seconds: float | None = None) -> bytes | None:
-        """What has come; b"" at the end, None when nothing came within `seconds`."""
-        if self._ahead:
-            ahead, self._ahead = self._ahead, b""
-            return ahead
-        if self._socket.fileno() < 0:
-            return b""
-        if not self._poll.poll(None if seconds is None else max(0, seconds) * 1000):
-            return None
-        try:
-            return self._socket.recv(1 << 16)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return b""
-
-    def send(self, data: bytes, seconds: float) -> None:
-        """Send all of `data`. Raises OSError when the other end is gone or takes longer."""
-        writable = select.poll()
-        writable.register(self._socket, select.POLLOUT)
-        view = memoryview(data)
-        end = time.monotonic() + seconds
-        while view:
-            if not writable.poll(max(0, end - time.monotonic()) * 1000):
-                raise TimeoutError
-            try:
-                view = view[self._socket.send(view) :]
-            except BlockingIOError:
-                continue
-
-    def close(self) -> None:
-        """Hang up; what waits in `recv` sees the end."""
-        with suppress(OSError):  # the other end was first
-            self._socket.shutdown(2)
-        self._response.close()
-        self._socket.close()
 
 
 class _Output:
@@ -200,6 +116,7 @@ class DockerSession:
         self._lock = Lock()
         self._stream: Stream | None = None
         self._key = ""
+        self._tools = Tools()
 
     def __enter__(self) -> Self:
         return self
@@ -224,7 +141,9 @@ class DockerSession:
             try:
                 stream, greeting = self._open()
                 # An exec takes its time to start on a busy host, and the command is not to pay for it.
-                return self._run(stream, greeting, command, timeout, limit, patience=_GRACE)
+                found = self._run(stream, greeting, INVENTORY, timeout, limit, patience=_GRACE)
+                self._tools = Tools.of(found.stdout.decode())
+                return self._run(stream, "", command, timeout, limit)
             except _NotStarted as failure:
                 self.close()
                 raise self._unreachable(str(failure)) from None
@@ -256,7 +175,7 @@ class DockerSession:
         timed_out = killed = False
         frames = bytearray()
         try:
-            stream.send((greeting + _script(command, marker)).encode(), timeout + patience)
+            stream.send((greeting + _script(command, marker, self._tools)).encode(), timeout + patience)
             while out.rc is None or err.rc is None:
                 data = stream.recv(min(deadline, wondering) - time.monotonic())
                 if data:
@@ -290,6 +209,7 @@ class DockerSession:
             seconds=time.monotonic() - began,
             timed_out=timed_out,
             truncated=out.over or err.over,
+            trust=trust(command, self._tools.ours(command)),
         )
 
     def _unreachable(self, said: str) -> MachineError:
@@ -309,86 +229,12 @@ class DockerSession:
         return MachineError(f"No command can be run on {self._machine}: {said or 'no answer'}. Reset it.")
 
 
-class DockerConsole:
-    """A raw terminal in a container. See `base.Console`. `machine` is how errors call it."""
-
-    def __init__(self, api: Any, container: str, machine: str, rows: int, columns: int) -> None:
-        self._api, self._container = api, container
-        said = self._open()
-        if not self._pid:
-            # A student who deleted /dev/ptmx left no way to make a terminal; this is the way back.
-            self._exec("sh", "-c", "[ -e /dev/ptmx ] || ln -s pts/ptmx /dev/ptmx", detach=False)
-            said = self._open()
-        if not self._pid:
-            raise MachineError(
-                f"No console can be opened on {machine}: {said.strip() or 'no answer'}. "
-                "It may be out of processes or memory: end some of its processes, or reset it."
-            )
-        self.resize(rows, columns)
-
-    def _open(self) -> str:
-        """Start the shell; its first line is its process id, and what comes instead is given back."""
-        terminal = (*ENVIRONMENT, "TERM=xterm-256color")
-        command = [BUSYBOX, "env", "-i", *terminal, BUSYBOX, "sh", "-c", _SHELL]
-        self._stream = Stream(self._api, self._container, command, tty=True)
-        said = b""
-        while b"\n" not in said:
-            data = self._stream.recv(_GRACE)
-            if not data:
-                break
-            said += data
-        line, _, self._ahead = said.partition(b"\n")
-        self._pid = line.strip().decode() if line.strip().isdigit() else ""
-        if not self._pid:
-            self._stream.close()
-        return said.decode(errors="replace")
-
-    def _exec(self, *command: str, detach: bool = True) -> None:
-        made = self._api.exec_create(self._container, [BUSYBOX, *command], user="0:0", workdir="/")
-        self._api.exec_start(made["Id"], detach=detach)
-
-    def read(self, size: int = 65536) -> bytes:
-        """Wait for output; b"" when the console is closed."""
-        while not self._ahead:
-            data = self._stream.recv()
-            if data == b"":
-                return b""
-            self._ahead = data or b""
-        said, self._ahead = self._ahead[:size], self._ahead[size:]
-        return said
-
-    def write(self, data: bytes) -> None:
-        """Type `data`."""
-        try:
-            self._stream.send(data, _GRACE)
-        except OSError:
-            raise MachineError(
-                "The console is closed, or the machine takes no more input. Open it again."
-            ) from None
-
-    def resize(self, rows: int, columns: int) -> None:
-        """Tell the terminal its size, in characters."""
-        with suppress(APIError):  # the shell has just ended
-            self._api.exec_resize(self._stream.exec_id, rows, columns)
-
-    def close(self) -> None:
-        """Hang up: the shell gets SIGHUP, as from any terminal that goes away."""
-        self._stream.close()
-        with suppress(APIError, RequestException):  # the machine is gone or full: so is the shell soon
-            self._exec("kill", "-HUP", self._pid)
-
-
-def _script(command: str, marker: str) -> str:
+def _script(command: str, marker: str, tools: Tools) -> str:
     """What the loop is told: run `command` in a session of its own, between two lines on each stream."""
-    prefer = "".join(
-        f'for d in /usr/bin /usr/sbin /bin /sbin; do [ -x $d/{tool} ] && eval "{tool}() {{ $d/{tool} '
-        f'\\"\\$@\\"; }}" && break; done; '
-        for tool in sorted(set(FROM_THE_MACHINE.findall(command)))
-    )
     return (
         f"setsid sh /proc/self/fd/9 9<<'{marker}s' <<'{marker}i'\n"
-        f"exec 9<&-; echo '{marker}<'$$; echo '{marker}<'$$ >&2; cd /root 2>&- || cd /; {prefer}\n"
-        f"{command}\n"
+        f"exec 9<&-; echo '{marker}<'$$; echo '{marker}<'$$ >&2; cd /root 2>&- || cd /; "
+        f"{tools.preferred(command)}\n{command}\n"
         f"{marker}s\n{marker}i\n"
         f"set -- $?; echo '{marker}>'$1; echo '{marker}>'$1 >&2\n"
     )
