@@ -8,6 +8,7 @@ it runs in them. What they *say* is another matter: `systemctl` asks the machine
 `machineroom_spawners.drivers.trust`.
 """
 
+import fcntl
 import hashlib
 import io
 import os
@@ -91,21 +92,29 @@ _WRAPPED = {"systemctl": _SYSTEMCTL, "curl": _CURL}
 
 
 def install(client: docker.DockerClient, room: Room, tools: Path = TOOLS) -> Path:
-    """Put the kit of the room's image `lab` into the folder `tools`, unless it is there already."""
+    """Put the kit of the room's image `lab` into the folder `tools`, unless it is there already.
+
+    All installations of a host share one; the one that was built last is everybody's.
+    """
     image = client.images.get(image_tag(room.id, IMAGE))
     made_by = hashlib.sha256(Path(__file__).read_bytes() + str(image.id).encode())
     folder = tools / f"kit-{made_by.hexdigest()[:12]}"
-    if not folder.is_dir():
-        part = tools / f".{folder.name}.{os.getpid()}"
-        shutil.rmtree(part, ignore_errors=True)
-        _unpack(_collect(client, room, str(image.id)), part)
-        part.rename(folder)
     link = tools / "kit"
-    if not link.is_symlink() or link.readlink() != Path(folder.name):
-        new = tools / f".kit.{os.getpid()}"
-        new.unlink(missing_ok=True)
-        new.symlink_to(folder.name)
-        new.replace(link)
+    with (tools / ".kit.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            part = tools / "kit-part"
+            shutil.rmtree(part, ignore_errors=True)
+            _unpack(_collect(client, room, str(image.id)), part)
+            part.rename(folder)
+        if not link.is_symlink() or link.readlink() != Path(folder.name):
+            new = tools / ".kit.new"
+            new.unlink(missing_ok=True)
+            new.symlink_to(folder.name)
+            new.replace(link)
+        for other in tools.glob("kit-*"):
+            if other != folder:
+                shutil.rmtree(other)
     return folder
 
 
