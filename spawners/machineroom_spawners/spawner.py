@@ -25,41 +25,14 @@ from .drivers.base import Driver, MachineError, State
 from .drivers.docker import DockerDriver
 from .names import image, slug
 from .spec import MachineSpec, lab_specs
+from .steps import Steps
+from .turns import Turns, in_words
 from .workspace import Seat
 
 T = TypeVar("T")
 
 NOT_ANSWERING = (docker.errors.APIError, requests.RequestException)
 """What the engine's client raises when the engine is away, overloaded or confused."""
-
-
-class Steps:
-    """What the hub's page shows while a server starts: one percentage, made from those of all parts."""
-
-    def __init__(self) -> None:
-        self._percents: dict[str, int] = {}
-        self._events: list[dict[str, Any]] = []
-        self._more = asyncio.Event()
-
-    def begin(self, *parts: str) -> None:
-        """From now on these parts are under way."""
-        self._percents = dict.fromkeys(parts, 0)
-
-    def say(self, part: str, percent: int, message: str) -> None:
-        """A part has come so far. The whole never goes back, and the last few percent are the hub's."""
-        self._percents[part] = max(percent, self._percents.get(part, 0))
-        whole = sum(self._percents.values()) * 95 // (100 * len(self._percents))
-        self._events.append({"progress": whole, "message": message})
-        self._more.set()
-        self._more = asyncio.Event()
-
-    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        told = 0
-        while True:
-            while told < len(self._events):
-                yield self._events[told]
-                told += 1
-            await self._more.wait()
 
 
 class DockerLabSpawner(DockerSpawner):
@@ -103,13 +76,12 @@ class DockerLabSpawner(DockerSpawner):
     _executor: ClassVar[ThreadPoolExecutor] = ThreadPoolExecutor(16, thread_name_prefix="engine")
     """Calls to the engine; one thread for all, as in DockerSpawner, would let one stop delay every start."""
 
-    _machine_executor: ClassVar[ThreadPoolExecutor] = ThreadPoolExecutor(8, thread_name_prefix="machines")
+    _machine_executor: ClassVar[ThreadPoolExecutor] = ThreadPoolExecutor(16, thread_name_prefix="machines")
     """Machines being made: each takes seconds, and must not take the threads of polls."""
 
-    _starting: ClassVar[asyncio.Semaphore] = asyncio.Semaphore(2 * (os.cpu_count() or 1))
-    """A server's start is two seconds of CPU: more at once only makes all of them late."""
+    _turns: ClassVar[Turns] = Turns(1 + (os.cpu_count() or 1))
+    """A start is seconds of CPU: more at once only make all of them late, and none of them sooner."""
 
-    _waiting: ClassVar[int] = 0
     _drivers: ClassVar[dict[str, Driver]] = {}
 
     @default("image")
@@ -142,7 +114,9 @@ class DockerLabSpawner(DockerSpawner):
 
     @default("start_timeout")
     def _start_timeout(self) -> int:
-        return 600
+        return (
+            3600  # with the time in the queue, which nobody is thrown out of; `http_timeout` is the server's
+        )
 
     @default("http_timeout")
     def _http_timeout(self) -> int:
@@ -178,8 +152,9 @@ class DockerLabSpawner(DockerSpawner):
         machines: list[asyncio.Task[None]] = []
         try:
             await self._discard(grace=5)  # a hub that was killed may have left one
-            machines += [asyncio.create_task(self._ensure(spec)) for spec in self._specs]
-            address = await self._start_workspace()
+            async with self._turns.turn(self._say_place):
+                machines += [asyncio.create_task(self._ensure(spec)) for spec in self._specs]
+                address = await self._start_workspace()
             await self._wait_for(machines)
         except BaseException as error:
             # cancelled at start_timeout, too: what threads still make is found by its name next time
@@ -232,31 +207,33 @@ class DockerLabSpawner(DockerSpawner):
 
     # The workspace
 
+    def _say_place(self, place: int, seconds: float | None) -> None:
+        self._steps.say("workspace", 5, f"Many are starting just now: {in_words(place, seconds)}")
+
     async def _start_workspace(self) -> tuple[str, int]:
         name = "workspace"
-        cls = type(self)
-        if self._starting.locked():
-            self._steps.say(
-                name, 5, f"Your notebook waits for its turn: {cls._waiting + 1} are starting before it"
-            )
-        cls._waiting += 1
+        self._steps.say(name, 10, "Making your workspace")
+        await self._make_home()
         try:
-            async with self._starting:
-                self._steps.say(name, 10, "Making your workspace")
-                await self._make_home()
-                try:
-                    ip, port = await super().start()
-                except docker.errors.ImageNotFound:
-                    raise SpawnException(
-                        f"The workspace's image {self.image} is not there. "
-                        "An operator makes it with: ./machineroom image build workspace",
-                        reason="image",
-                        status_code=500,
-                    ) from None
-                self._steps.say(name, 50, "Starting your notebook")
+            ip, port = await super().start()
+        except docker.errors.ImageNotFound:
+            raise SpawnException(
+                f"The workspace's image {self.image} is not there. "
+                "An operator makes it with: ./machineroom image build workspace",
+                reason="image",
+                status_code=500,
+            ) from None
+        self._steps.say(name, 50, "Starting your notebook")
+        try:
+            async with asyncio.timeout(self.http_timeout):
                 await self._answers(f"http://{ip}:{port}{self.server.base_url}api")
-        finally:
-            cls._waiting -= 1
+        except TimeoutError:
+            raise SpawnException(
+                f"Your notebook server did not answer within {self.http_timeout} s. Try again in a minute; "
+                "if it happens again, an operator finds out what is wrong with: ./machineroom doctor",
+                reason="timeout",
+                status_code=504,
+            ) from None
         self._steps.say(name, 100, "Your notebook is ready")
         return ip, port
 
@@ -302,12 +279,12 @@ class DockerLabSpawner(DockerSpawner):
         """Wait until the notebook server answers, looking often: the hub itself backs off to seconds."""
         client = AsyncHTTPClient()
         while True:
-            for _ in range(20):
+            for _ in range(10):
                 try:
                     await client.fetch(url, request_timeout=5, raise_error=False)
                     return
                 except (OSError, HTTPClientError):
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.1)
             if await self.poll() is not None:
                 log = await self.docker("logs", self.object_name, tail=30)
                 self.log.error("%s ended while starting:\n%s", self.object_name, log.decode(errors="replace"))

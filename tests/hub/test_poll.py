@@ -7,7 +7,8 @@ from threading import Thread
 
 import docker
 import pytest
-from machineroom_spawners.spawner import DockerLabSpawner, Steps
+from machineroom_spawners.spawner import DockerLabSpawner
+from machineroom_spawners.steps import Steps
 
 RUNNING = {"Id": "abc", "State": {"Running": True}}
 ENDED = {"Id": "abc", "State": {"Running": False, "ExitCode": 1, "Error": "", "FinishedAt": "today"}}

@@ -2,9 +2,9 @@
 
 import json
 import shlex
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import docker
@@ -273,16 +273,40 @@ def test_home_and_machine_outlive_the_workspace(
     assert run(again, f"cat ~/notes; {SSH} box cat /root/state") == (0, "notes\nstate\n")
 
 
-def test_two_who_start_at_once_both_arrive(hub: Hub) -> None:
-    users = ["tariq", "ines"]
-    threads = [threading.Thread(target=start, args=(hub, user)) for user in users]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for user in users:
+ONE_AT_A_TIME = """
+from machineroom_spawners.spawner import DockerLabSpawner
+from machineroom_spawners.turns import Turns
+DockerLabSpawner._turns = Turns(1)
+"""
+
+
+@pytest.fixture
+def one_at_a_time(hub: Hub) -> Iterator[None]:
+    """A host so small that one server starts at a time."""
+    extra = hub.room.state / "jupyterhub_config.py"
+    extra.write_text(ONE_AT_A_TIME)
+    hub.restart()
+    yield
+    extra.unlink()
+    hub.restart()
+
+
+def test_who_starts_in_a_crowd_is_told_the_place_and_arrives(hub: Hub, one_at_a_time: None) -> None:
+    accounts.add(hub.room, "dora", password=PASSWORD)
+    accounts.enrol(hub.room, "dora", "linux", "student")
+    hub.login("dora")
+    users = ["tariq", "ines", "dora"]
+    with ThreadPoolExecutor(len(users)) as pool:
+        told = list(pool.map(lambda user: [e["message"] for e in start(hub, user)], users))
+    for user, messages in zip(users, told, strict=True):
+        assert "Your notebook is ready" in messages
         assert alive(hub, user)
         stop(hub, user)
+    waited = sorted(" ".join(m for m in messages if m.startswith("Many are starting")) for messages in told)
+    assert waited[0] == "", "the first one does not wait"
+    assert "you are next" in waited[1]
+    assert "you are next" in waited[2]
+    assert any("number 2 in the queue" in messages for messages in waited)
 
 
 def test_a_deleted_user_leaves_nothing(hub: Hub, engine: docker.DockerClient) -> None:
