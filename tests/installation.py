@@ -35,18 +35,21 @@ class Installation:
 
 
 @contextlib.contextmanager
-def new_installation() -> Iterator[Installation]:
-    """Brought up by the README's own command; purged at the end."""
+def new_installation(*options: str) -> Iterator[Installation]:
+    """Brought up by the README's own command, with further options of `up`; purged at the end."""
     if REUSE in os.environ:
         room = Room(Path(os.environ[REUSE]))
-        yield _with_passwords(Installation(room, f"http://127.0.0.1:{room.port}", {}))
+        here = Installation(room, f"http://127.0.0.1:{room.port}", {})
+        if options:
+            here.command("up", *options)
+        yield _with_passwords(here)
         return
     state = Path(tempfile.mkdtemp(prefix="machineroom-e2e-"))
     state.chmod(0o711)
     port = free_room_port()
     here = Installation(Room(state), f"http://127.0.0.1:{port}", {})
     try:
-        print(here.command("up", "--port", str(port)).stdout)
+        print(here.command("up", "--port", str(port), *options).stdout)
         yield _with_passwords(here)
     finally:
         print(here.command("down", "--purge", "--yes", check=False).stdout)

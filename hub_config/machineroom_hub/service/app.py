@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,6 +13,7 @@ from fastapi.responses import JSONResponse
 from machineroom_spawners.drivers.base import MachineError
 from pydantic import BaseModel
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from ..room import Room
@@ -50,6 +53,9 @@ The console is a websocket and therefore not in this list:
 token in the header or as `&token=…`. Binary messages are the terminal's bytes, both ways;
 the text message `{"resize": [rows, cols]}` tells its size.
 """
+
+_FULL = r"disk is full|disk I/O error|no space left|unable to open database file"
+"""What databases say when they cannot write; SQLite's journal and index files fail in words of their own."""
 
 
 class Problem(BaseModel):
@@ -102,6 +108,8 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
     app.include_router(home.router, prefix=PREFIX)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(OSError, _no_room)
+    app.add_exception_handler(DBAPIError, _no_room)
     app.add_exception_handler(Exception, _crashed)
     app.add_middleware(Limits)
     return app
@@ -139,6 +147,21 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
         for problem in error.errors()
     ]
     return JSONResponse({"detail": f"The request does not fit: {'; '.join(said)}."}, 422)
+
+
+async def _no_room(request: Request, error: Exception) -> JSONResponse:
+    """A disk that is full is nobody's fault of programming; any other failure to read or write is."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if not full and not (isinstance(error, DBAPIError) and re.search(_FULL, str(error.orig), re.IGNORECASE)):
+        return await _crashed(request, error)
+    log.error("the disk is full", extra={"data": {"path": request.url.path, "problem": str(error)}})
+    return JSONResponse(
+        {
+            "detail": "The disk of this server is full, so nothing was stored. Keep your work, tell whoever "
+            "runs this server (./machineroom doctor says where room is needed), and try again."
+        },
+        507,
+    )
 
 
 async def _crashed(request: Request, error: Exception) -> JSONResponse:

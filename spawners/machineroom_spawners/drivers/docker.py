@@ -645,6 +645,8 @@ def _sentence(error: APIError) -> str:
     said = str(error.explanation).strip().rstrip(".")
     if "nknown runtime" in said or "unknown or invalid runtime" in said:
         return f"the engine has no OCI runtime '{objects.RUNTIME}' for systemd. Run ./machineroom doctor"
+    if "no space left on device" in said:
+        return f"{said}: the engine's disk is full. Make room (docker system df says what takes it)"
     if "bind source path does not exist" in said:
         return f"{said}. Run ./machineroom up, which puts it there"
     if "no available IPv4 addresses" in said:
