@@ -3,8 +3,11 @@
 import hashlib
 import signal
 import socket
+import sqlite3
 import threading
 import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -193,6 +196,33 @@ def test_many_submit_at_once_and_all_get_their_own_receipt(school: Classroom) ->
         assert school["tom"].get(f"submissions/{receipt['id']}").content == archive(
             {"essay/essay.ipynb": name}
         )
+
+
+def test_what_is_sent_again_with_its_key_is_one_submission(school: Classroom) -> None:
+    def submit(name: str, key: str) -> dict[str, object]:
+        reply = school[name].post(f"{ESSAY}/submissions", content=GOOD, headers={"Idempotency-Key": key})
+        assert reply.status_code == 201, reply.text
+        receipt: dict[str, object] = reply.json()
+        return receipt
+
+    receipt = submit("ada", "click")
+    assert submit("ada", "click") == receipt
+    assert submit("ada", "another click")["id"] != receipt["id"]
+    assert submit("ben", "click")["student"] == "ben", "a key is of no use to anybody else"
+    reply = school["ada"].post(f"{ESSAY}/submissions", content=GOOD, headers={"Idempotency-Key": "x" * 201})
+    assert reply.status_code == 422
+
+
+def test_the_later_submission_counts_even_if_the_clock_was_put_back(school: Classroom) -> None:
+    first = school["cyd"].post(f"{ESSAY}/submissions", content=GOOD).json()
+    ahead = datetime.fromisoformat(first["timestamp"]) + timedelta(hours=1)
+    with closing(sqlite3.connect(school.room.state / "service" / "machineroom.sqlite")) as database, database:
+        written = ahead.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        database.execute("UPDATE submissions SET timestamp = ? WHERE id = ?", (written, first["id"]))
+    second = school["cyd"].post(f"{ESSAY}/submissions", content=GOOD).json()
+    assert datetime.fromisoformat(second["timestamp"]) > ahead
+    [latest] = school["tom"].get(f"{ESSAY}/submissions?student=cyd&latest=1").json()
+    assert latest["id"] == second["id"]
 
 
 def test_killed_in_the_middle_nothing_is_half(school: Classroom) -> None:

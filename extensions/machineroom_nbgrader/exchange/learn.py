@@ -1,7 +1,10 @@
 """The student's side: fetch, submit, fetch feedback."""
 
+import secrets
 import shutil
+import time
 from pathlib import Path
+from typing import IO
 
 from nbgrader.exchange import abc
 from nbgrader.utils import find_all_notebooks
@@ -9,6 +12,9 @@ from nbgrader.utils import find_all_notebooks
 from ..archive import pack, replace, unpacked
 from ..service import ServiceError
 from .base import Exchange, Receipt
+
+PATIENCE = 45
+"""Seconds for which handing in is tried again: longer than it takes to restart the service."""
 
 
 class ExchangeFetchAssignment(Exchange, abc.ExchangeFetchAssignment):
@@ -67,13 +73,7 @@ class ExchangeSubmit(Exchange, abc.ExchangeSubmit):
         self._compare_notebooks()
         self.log.info("Submitting %s; checks on your machine may take a moment", self._source)
         with pack(self._source, self.ignore, self.limit) as archive:
-            receipt = self.service.json(
-                "POST",
-                *self._place,
-                "submissions",
-                content=archive,
-                headers={"Content-Type": "application/gzip"},
-            )
+            receipt = self._send(archive)
             archive.seek(0)
             self._keep(receipt, archive.read())
         self.log.info("Submitted as: %s %s %s", self.course, self.assignment, self.stamp(receipt))
@@ -81,6 +81,23 @@ class ExchangeSubmit(Exchange, abc.ExchangeSubmit):
             self.log.info("%s: %g of %g points", report["task"], report["earned"], report["points"])
         if receipt.get("problem"):
             self.log.warning("%s", receipt["problem"])
+
+    def _send(self, archive: IO[bytes]) -> Receipt:
+        """Hand it in; again and again if nobody answers: the key keeps it one submission."""
+        headers = {"Content-Type": "application/gzip", "Idempotency-Key": secrets.token_hex(16)}
+        end = time.monotonic() + PATIENCE
+        while True:
+            archive.seek(0)
+            try:
+                receipt: Receipt = self.service.json(
+                    "POST", *self._place, "submissions", content=archive, headers=headers
+                )
+                return receipt
+            except ServiceError as error:
+                if error.status or time.monotonic() > end:
+                    raise
+                self.log.warning("The service does not answer; trying again")
+                time.sleep(2)
 
     def _keep(self, receipt: Receipt, archive: bytes) -> None:
         dest = self.copy_of(receipt)

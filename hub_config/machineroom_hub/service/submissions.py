@@ -1,10 +1,11 @@
 """Submissions: the notebooks, the machines and what they were worth, taken whole or not at all."""
 
+import hashlib
 import secrets
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, HTTPException, Query, Request
+from fastapi import APIRouter, Body, Header, HTTPException, Query, Request
 from fastapi.responses import FileResponse
 from machineroom_spawners.course import Assignment, Course
 from machineroom_spawners.drivers.base import MachineError
@@ -32,12 +33,22 @@ MOST_A_DAY = 100
 MOST_BYTES = 2 << 30
 """What one student may hand in for one assignment: submissions in 24 hours, and archives in all."""
 
+_KEY = (
+    "whatever the client makes up for one click on Submit: sent again with the same key (because no answer "
+    "came), it is the same submission, and the same receipt"
+)
+
 SUBMISSIONS = "/courses/{course}/assignments/{assignment}/submissions"
 
 
 @router.post(SUBMISSIONS, summary="Submit", status_code=201, openapi_extra=ARCHIVE_BODY)
 async def submit(
-    course: CourseId, assignment: AssignmentName, request: Request, service: ServiceDep, caller: CallerNow
+    course: CourseId,
+    assignment: AssignmentName,
+    request: Request,
+    service: ServiceDep,
+    caller: CallerNow,
+    idempotency_key: Annotated[str | None, Header(max_length=200, description=_KEY)] = None,
 ) -> dict[str, Any]:
     """Takes the notebooks, the verdicts of the assignment's checks on the caller's machines as they are
     now, and a snapshot of each machine; what cannot be taken whole is refused whole, with the reason.
@@ -47,12 +58,16 @@ async def submit(
     """
     caller.require("learn", course)
     found, chosen = service.course(course), service.assignment(course, assignment)
-    arrived = request.state.arrived
-    due = await service.read(lambda session: _admit(session, found, chosen, caller.name, arrived))
+    id = _id(caller.name, course, assignment, idempotency_key)
+    if already := await _receipt_of(service, caller, chosen, id):
+        return already
+    due, arrived = await service.read(
+        lambda session: _admit(session, found, chosen, caller.name, request.state.arrived)
+    )
     turn = service.turns.of(f"submissions of {caller.name}", "Your last submission")
     async with Arriving(service, request) as upload:
         row = Submission(
-            id=secrets.token_hex(8),
+            id=id,
             course=course,
             assignment=assignment,
             student=caller.name,
@@ -62,15 +77,43 @@ async def submit(
             size=upload.size,
         )
         async with turn:
+            if already := await _receipt_of(service, caller, chosen, id):  # it was still on its way just now
+                return already
             receipt = await _keep_whole(service, caller, found, chosen, row, upload)
     metrics.submissions.labels(course, assignment).inc()
     return receipt
 
 
+def _id(student: str, course: str, assignment: str, key: str | None) -> str:
+    """A new submission's id: the same for the same key, so that what is sent again is not another one."""
+    if key is None:
+        return secrets.token_hex(8)
+    return hashlib.sha256("\0".join((student, course, assignment, key)).encode()).hexdigest()[:16]
+
+
+async def _receipt_of(
+    service: Service, caller: Caller, assignment: Assignment, id: str
+) -> dict[str, Any] | None:
+    """The receipt of one of the caller's submissions, if it is stored."""
+
+    def look(session: Session) -> dict[str, Any] | None:
+        row = session.get(Submission, id)
+        if row is None:
+            return None
+        grader = caller.may("assist", row.course)
+        return receipts.receipt(session, row, grader=grader, shown=assignment.show_verdicts)
+
+    return await service.read(look)
+
+
 def _admit(
     session: Session, course: Course, assignment: Assignment, student: str, moment: datetime
-) -> datetime | None:
-    """The deadline that holds for the student. Raises HTTPException when nothing can be submitted now."""
+) -> tuple[datetime | None, datetime]:
+    """The deadline that holds for the student, and when this submission begins to arrive.
+
+    That is `moment`, or just after the last one if the clock was put back since: the later one counts.
+    Raises HTTPException when nothing can be submitted now.
+    """
     name = assignment.name
     if session.get(Release, (course.id, name)) is None:
         raise HTTPException(
@@ -85,6 +128,9 @@ def _admit(
             "stored. If you have a reason, ask your instructor for an extension.",
         )
     own = (Submission.course == course.id, Submission.assignment == name, Submission.student == student)
+    last = session.scalar(select(func.max(Submission.timestamp)).where(*own))
+    if last and last >= moment:
+        moment = last + timedelta(microseconds=1)
     size = session.scalar(select(func.sum(Submission.size)).where(*own)) or 0
     day = select(func.count()).where(*own, Submission.timestamp > moment - timedelta(days=1))
     if size > MOST_BYTES or (session.scalar(day) or 0) >= MOST_A_DAY:
@@ -94,7 +140,7 @@ def _admit(
             "all, which is the most that is taken: nothing was stored, and what you submitted before counts. "
             "Tell your instructor if this one has to count, and leave large files out.",
         )
-    return due
+    return due, moment
 
 
 async def _keep_whole(
