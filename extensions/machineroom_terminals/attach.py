@@ -1,4 +1,4 @@
-"""`machineroom-attach [machine]`: a root shell on a machine, in the terminal that one sits at.
+"""`machineroom-attach [--console] [machine]`: a root shell on a machine, in the terminal that one sits at.
 
 The shell is ssh, on the shortest way there is: neither hub nor service is asked when the machine
 answers. When it does not, the service is asked to start it; when only its ssh is broken, the
@@ -127,19 +127,36 @@ def _again(machine: Machine, seconds: float) -> Outcome:
 
 def _console(topology: Topology, machine: Machine, outcome: Outcome) -> Outcome:
     """The service's console, for a machine that runs and whose ssh is broken."""
-    from . import console  # brings tornado, which no other way needs
-
     say(f"{machine.title} runs, but its ssh does not work ({outcome.reason}).")
     say("This is its console instead. Repair ssh here, or choose “Reset” in the launcher.")
     try:
-        with _terminal_kept():
-            console.run(topology, machine)
+        _bridge(topology, machine)
     except service.ServiceError as error:
         say(f"The console of {machine.title} cannot be had either: {error}")
         say("Choose “Reset” in the launcher for a clean machine.")
         _wait_for_enter("try again")
         return shell(machine, patience=15)
     return Outcome(True, 0, "")
+
+
+def _bridge(topology: Topology, machine: Machine) -> None:
+    from . import console  # brings tornado, which no other way needs
+
+    with _terminal_kept():
+        console.run(topology, machine)
+
+
+def console_only(topology: Topology, machine: Machine) -> int:
+    """The machine's console because it is asked for, until it is left."""
+    while True:
+        say(f"This is the console of {machine.title}: it works without ssh. Leave it with Ctrl-D.")
+        try:
+            _bridge(topology, machine)
+        except service.ServiceError as error:
+            say(f"The console of {machine.title} cannot be had: {error}")
+            _wait_for_enter("try again")
+        else:
+            return 0
 
 
 def say(text: str) -> None:
@@ -168,10 +185,11 @@ class _terminal_kept:
 
 
 def main() -> int:
-    """The command line: `machineroom-attach [machine]`."""
+    """The command line: `machineroom-attach [--console] [machine]`."""
     topology = read_topology()
+    words = [word for word in sys.argv[1:] if word != "--console"]
     try:
-        machine = topology.find(sys.argv[1]) if len(sys.argv) > 1 else topology.default
+        machine = topology.find(words[0]) if words else topology.default
     except UnknownMachine as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -180,8 +198,9 @@ def main() -> int:
         return 2
     if sys.stdout.isatty():
         sys.stdout.write(f"\x1b]0;{machine.title}\x07")
+    way = console_only if "--console" in sys.argv else stay
     try:
-        return stay(topology, machine)
+        return way(topology, machine)
     except KeyboardInterrupt:
         return 130
 

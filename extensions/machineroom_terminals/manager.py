@@ -18,9 +18,10 @@ from .typist import Typist
 TERMINAL_NAME = re.compile(r"\w{1,100}\Z")
 
 
-def attach_command(machine: Machine) -> list[str]:
+def attach_command(machine: Machine, console: bool = False) -> list[str]:
     """What runs in the pty of a terminal on `machine`. `-P`: a student's `json.py` is not ours."""
-    return [sys.executable, "-P", "-m", "machineroom_terminals.attach", str(machine)]
+    options = ["--console"] if console else []
+    return [sys.executable, "-P", "-m", "machineroom_terminals.attach", *options, str(machine)]
 
 
 class MachineTerminals(TerminalManager):
@@ -34,13 +35,19 @@ class MachineTerminals(TerminalManager):
         self.blocking_io_executor: Typist = Typist()
 
     def create(
-        self, name: str | None = None, machine: str | None = None, cwd: str | None = None, **options: Any
+        self,
+        name: str | None = None,
+        machine: str | None = None,
+        cwd: str | None = None,
+        console: bool = False,
+        **options: Any,
     ) -> MODEL:
         """Make a terminal, or return the one that is called `name` already.
 
         Args:
             machine: `web`, `lab/web`, `course/lab/web` or `workspace`; left out, it is the machine
                 that `name` speaks of, else the default one of the course that `cwd` is in.
+            console: the machine's console, which needs no ssh.
         """
         if name is not None:
             if not isinstance(name, str) or not TERMINAL_NAME.match(name):
@@ -64,7 +71,7 @@ class MachineTerminals(TerminalManager):
             place = place or next((m for m in topology.machines if m.course == course), topology.default)
         options["name"] = name or topology.terminal_name(place, self.terminals)
         if place:
-            options["shell_command"] = attach_command(place)
+            options["shell_command"] = attach_command(place, bool(console))
         elif cwd:
             options["cwd"] = cwd
         try:

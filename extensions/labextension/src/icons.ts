@@ -1,9 +1,15 @@
 import { LabIcon } from '@jupyterlab/ui-components';
 
+import consoleSvg from '../style/console.svg';
+import machineSvg from '../style/machine.svg';
 import pageSvg from '../style/page.svg';
 import resetSvg from '../style/reset.svg';
+import snapshotSvg from '../style/snapshot.svg';
 import terminalSvg from '../style/terminal.svg';
 
-export const terminalIcon = new LabIcon({ name: 'machineroom:terminal', svgstr: terminalSvg });
+export const consoleIcon = new LabIcon({ name: 'machineroom:console', svgstr: consoleSvg });
+export const machineIcon = new LabIcon({ name: 'machineroom:machine', svgstr: machineSvg });
 export const pageIcon = new LabIcon({ name: 'machineroom:page', svgstr: pageSvg });
 export const resetIcon = new LabIcon({ name: 'machineroom:reset', svgstr: resetSvg });
+export const snapshotIcon = new LabIcon({ name: 'machineroom:snapshot', svgstr: snapshotSvg });
+export const terminalIcon = new LabIcon({ name: 'machineroom:terminal', svgstr: terminalSvg });
