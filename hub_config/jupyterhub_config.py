@@ -8,6 +8,7 @@ whoever works goes on working. To change something for one installation, put a f
 from pathlib import Path
 
 import docker
+from jupyterhub.utils import subdomain_hook_idna
 from machineroom_hub import accounts, auth
 from machineroom_hub.host.network import ensure_hub_network
 from machineroom_hub.room import Room
@@ -24,6 +25,12 @@ service_url = f"http://{gateway}:{room.service_port}"
 # Where it listens, and what it keeps
 c.JupyterHub.bind_url = f"http://127.0.0.1:{room.port}"
 c.JupyterHub.hub_bind_url = f"http://{gateway}:{room.hub_port}"
+c.JupyterHub.subdomain_host = room.subdomains
+# users have names of their own; the service is ours as the hub is, and stays at the hub's
+c.JupyterHub.subdomain_hook = lambda name, domain, kind: (
+    domain if kind == "service" else subdomain_hook_idna(name, domain, kind)
+)
+c.JupyterHub.cookie_host_prefix_enabled = room.host_cookies
 hub_state = room.state / "hub"
 hub_state.mkdir(parents=True, exist_ok=True, mode=0o700)
 c.JupyterHub.db_url = f"sqlite:///{hub_state / 'jupyterhub.sqlite'}"
@@ -52,6 +59,7 @@ c.JupyterHub.services = [
         "url": service_url,
         "api_token": room.token("service"),
         "oauth_no_confirm": True,
+        "oauth_redirect_uri": f"/services/{auth.SERVICE}/oauth_callback",
         "oauth_client_allowed_scopes": [auth.ACCESS, *auth.scopes(courses)],
         "display": True,
         "timeout": 1,  # the hub needs nothing of it, and must not wait for it at its start
@@ -90,7 +98,8 @@ c.DockerLabSpawner.server_token_scopes = auth.server_token_scopes(courses)
 c.JupyterHub.concurrent_spawn_limit = 0  # nobody is turned away: the spawner lets them in one after another
 c.JupyterHub.tornado_settings = {
     "slow_spawn_timeout": 0,  # straight to the page that shows the progress
-    "cookie_options": {"samesite": "Lax"},  # not every browser takes that for granted
+    # not every browser takes Lax for granted; what is called __Host- has to be secure
+    "cookie_options": {"samesite": "Lax", **({"secure": True} if room.host_cookies else {})},
 }
 
 # How it looks

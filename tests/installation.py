@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, sync_playwright
 SOURCE = Path(__file__).resolve().parents[1]
 REUSE = "MACHINEROOM_TEST_STATE"
 """Environment variable: the state of an installation that is up, used instead of a new one."""
+REUSE_NAMES = "MACHINEROOM_TEST_NAMES_STATE"
+"""The same, for one that is up with `--subdomains`."""
 
 
 @dataclass
@@ -35,11 +37,15 @@ class Installation:
 
 
 @contextlib.contextmanager
-def new_installation(*options: str) -> Iterator[Installation]:
-    """Brought up by the README's own command, with further options of `up`; purged at the end."""
-    if REUSE in os.environ:
-        room = Room(Path(os.environ[REUSE]))
-        here = Installation(room, f"http://127.0.0.1:{room.port}", {})
+def new_installation(*options: str, subdomains: str = "") -> Iterator[Installation]:
+    """Brought up by the README's own command, with further options of `up`; purged at the end.
+
+    `subdomains` is a host name below which each user has one, such as `room.localhost`.
+    """
+    reuse = REUSE_NAMES if subdomains else REUSE
+    if reuse in os.environ:
+        room = Room(Path(os.environ[reuse]))
+        here = Installation(room, room.url.rstrip("/"), {})
         if options:
             here.command("up", *options)
         yield _with_passwords(here)
@@ -47,9 +53,11 @@ def new_installation(*options: str) -> Iterator[Installation]:
     state = Path(tempfile.mkdtemp(prefix="machineroom-e2e-"))
     state.chmod(0o711)
     port = free_room_port()
-    here = Installation(Room(state), f"http://127.0.0.1:{port}", {})
+    url = f"http://{subdomains or '127.0.0.1'}:{port}"
+    here = Installation(Room(state), url, {})
+    names = ("--subdomains", url) if subdomains else ()
     try:
-        print(here.command("up", "--port", str(port), *options).stdout)
+        print(here.command("up", "--port", str(port), *names, *options).stdout)
         yield _with_passwords(here)
     finally:
         print(here.command("down", "--purge", "--yes", check=False).stdout)

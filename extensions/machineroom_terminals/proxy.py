@@ -23,7 +23,9 @@ from tornado import httpclient, web
 
 from .topology import Machine, Topology, UnknownMachine, read_topology
 
-PRIVATE_COOKIES = re.compile(r"_xsrf|jupyter|username-|service-|machineroom", re.IGNORECASE)
+PRIVATE_COOKIES = re.compile(
+    r"(__(host|secure)-)?(_xsrf|jupyter|username-|service-|machineroom)", re.IGNORECASE
+)
 """Beginnings of the names of cookies that are between the visitor and us."""
 
 PRIVATE_HEADERS = ("Authorization", "Proxy-Authorization", "X-Xsrftoken", "X-Forwarded-For", "X-Real-Ip")

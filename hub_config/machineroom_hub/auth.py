@@ -156,6 +156,9 @@ class PasswordAuthenticator(Authenticator):
 
     async def authenticate(self, handler: RequestHandler, data: dict[str, str]) -> dict[str, Any] | None:
         """The account's name, groups and whether it is an admin; None for a wrong name or password."""
+        if handler.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            # a user's page, at a host name below ours, can plant the cookie that forms are told by
+            raise web.HTTPError(403, "This login was sent by another site's page. Log in from our own.")
         name = self.normalize_username(data.get("username", ""))
         keys = self._keys(handler, name)
         seconds = self._throttle.wait(keys)

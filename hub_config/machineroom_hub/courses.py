@@ -180,8 +180,8 @@ def generate(room: Room, course: Course, assignment: str) -> bytes:
 
 
 def _call(room: Room, method: str, path: str, **arguments: Any) -> httpx.Response:
-    url = f"http://127.0.0.1:{room.port}/services/machineroom/api/{path}"
-    headers = {"Authorization": f"token {room.token('operator')}"}
+    url = f"{room.local_url}/services/machineroom/api/{path}"
+    headers = {"Authorization": f"token {room.token('operator')}", **room.host_header}
     try:
         answer = httpx.request(method, url, headers=headers, timeout=120, trust_env=False, **arguments)
     except httpx.HTTPError as error:

@@ -45,13 +45,13 @@ class HubApi:
 
     def wait_until_ready(self, seconds: float) -> None:
         """Wait until hub, proxy and service all answer. Raises HostError naming the one that does not."""
-        public = f"http://127.0.0.1:{self.room.port}"
         # through the proxy: what a browser meets
+        public, host = self.room.local_url, self.room.host_header
         for part, path in (("hub", "/hub/api/"), ("service", "/services/machineroom/api/openapi.json")):
             deadline = time.monotonic() + seconds
             while True:
                 try:
-                    if self.http.get(public + path).status_code == 200:
+                    if self.http.get(public + path, headers=host).status_code == 200:
                         break
                 except httpx.HTTPError:
                     pass

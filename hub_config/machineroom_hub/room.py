@@ -7,6 +7,7 @@ import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from machineroom_spawners.keys import derive
 
@@ -48,7 +49,7 @@ class Room:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What `up` was last told: `{"port": 8000, "demo": true}`."""
+        """What `up` was last told: `{"port": 8000, "demo": true, "subdomains": ""}`."""
         try:
             return json.loads((self.state / "settings.json").read_text())
         except FileNotFoundError:
@@ -66,6 +67,35 @@ class Room:
     def port(self) -> int:
         """The public port, on 127.0.0.1. The other ports follow it: see below."""
         return int(self.settings.get("port", 8000))
+
+    @property
+    def subdomains(self) -> str:
+        """The address below whose host name every user has one, such as https://lab.example.org; or ""."""
+        return str(self.settings.get("subdomains", ""))
+
+    @property
+    def url(self) -> str:
+        """Where browsers find it."""
+        return f"{self.subdomains or self.local_url}/"
+
+    @property
+    def host_cookies(self) -> bool:
+        """Whether cookies get the prefix `__Host-`: what a page below a user's name cannot set for ours.
+
+        Browsers take such cookies over TLS only, and from this computer itself.
+        """
+        address = urlsplit(self.subdomains)
+        return address.scheme == "https" or str(address.hostname).endswith(".localhost")
+
+    @property
+    def local_url(self) -> str:
+        """Where our own programs find the proxy; they send `host_header` with it."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def host_header(self) -> dict[str, str]:
+        """What tells the proxy whose pages are meant, where it goes by host names."""
+        return {"Host": urlsplit(self.url).netloc}
 
     @property
     def hub_port(self) -> int:

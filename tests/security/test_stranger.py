@@ -128,6 +128,11 @@ def test_a_login_needs_the_page_that_it_came_from(school: School) -> None:
         assert browser.post("/hub/login", data=form).status_code == 403
         answer = browser.post("/hub/login", data={**form, "_xsrf": "made up"})
         assert answer.status_code == 403
+        browser.get("/hub/login")
+        form["_xsrf"] = str(browser.cookies.get("_xsrf", path="/hub/"))
+        for site in ("same-site", "cross-site"):
+            answer = browser.post("/hub/login", data=form, headers={"Sec-Fetch-Site": site})
+            assert (answer.status_code, "another site" in answer.text) == (403, True)
 
 
 def test_a_login_leads_nowhere_else(school: School) -> None:

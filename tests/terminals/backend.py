@@ -11,7 +11,12 @@ class Echo(web.RequestHandler):
 
     def get(self) -> None:
         self.set_header("Set-Cookie", "session=1; Path=/; Domain=127.0.0.1; HttpOnly")
-        for cookie in ("_xsrf=evil; Path=/", "jupyterhub-user-ada=evil; Path=/user/ada/", "username-x=evil"):
+        for cookie in (
+            "_xsrf=evil; Path=/",
+            "__Host-jupyterhub-user-ada=evil; Path=/",
+            "jupyterhub-user-ada=evil; Path=/user/ada/",
+            "username-x=evil",
+        ):
             self.add_header("Set-Cookie", cookie)
         self.set_header("Service-Worker-Allowed", "/")
         self.set_header("Clear-Site-Data", '"*"')

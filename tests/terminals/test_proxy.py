@@ -15,7 +15,8 @@ from terminals.conftest import BASE, COURSE, Workspace, running
 
 PRIVATE = {
     "Authorization": "token secret-1",
-    "Cookie": "_xsrf=secret-2; jupyterhub-user-ada=secret-3; session=mine; username-127-0-0-1-8888=secret-4",
+    "Cookie": "_xsrf=secret-2; jupyterhub-user-ada=secret-3; session=mine; username-127-0-0-1-8888=secret-4; "
+    "__Host-jupyterhub-user-ada=secret-7",
     "X-XSRFToken": "secret-5",
     "X-Forwarded-For": "203.0.113.9",
     "Referer": "http://127.0.0.1/user/ada/lab?token=secret-6",

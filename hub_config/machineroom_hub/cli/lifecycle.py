@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .. import accounts, courses, demo, images, migrations, node
+from .. import accounts, addresses, courses, demo, images, migrations, node
 from ..host import HostError, doctor, engine, firewall, packages, processes
 from ..host.network import ensure_hub_network
 from ..hub_api import HubApi
@@ -35,6 +35,13 @@ def up(
     course: Annotated[
         list[Path] | None, typer.Option(help="A course folder to load as well; may be repeated.")
     ] = None,
+    subdomains: Annotated[
+        str | None,
+        typer.Option(
+            help="Give each user a host name below this one, such as lab.example.org, so that students' web "
+            "pages reach nobody else; 'none' goes back to one name for all. See docs/operators.md."
+        ),
+    ] = None,
     no_demo: Annotated[bool, typer.Option("--no-demo", help="No demo course and no demo accounts.")] = False,
     configure_docker: Annotated[
         bool,
@@ -50,7 +57,8 @@ def up(
     _ = room.secret
     remembered = room.settings
     demo_wanted = not no_demo and remembered.get("demo", True)
-    room.save_settings(port=port or room.port, demo=demo_wanted)
+    host = room.subdomains if subdomains is None else _subdomain_host(room, subdomains)
+    room.save_settings(port=port or room.port, demo=demo_wanted, subdomains=host)
     doctor.refuse_taken_ports(room)
 
     with step("Host: packages, Docker engine"):
@@ -79,9 +87,7 @@ def up(
     if demo_wanted and not demo.released(room):
         with step("First assignment of the demo course"):
             demo.release_first(room)
-    console.print(
-        f"\n[bold]Machineroom is up[/] [dim]({time.monotonic() - began:.0f} s)[/]: http://127.0.0.1:{room.port}/"
-    )
+    console.print(f"\n[bold]Machineroom is up[/] [dim]({time.monotonic() - began:.0f} s)[/]: {room.url}")
     if demo_wanted:
         rows = [[a["role"], a["name"], a["password"]] for a in demo.accounts_file(room)]
         print_table("", ["role", "user", "password"], rows, "")
@@ -138,7 +144,7 @@ def status(state: State = None, json: Json = False) -> None:
     )
     machines = sum("machineroom.machine" in c.labels for c in containers)
     report = {
-        "url": f"http://127.0.0.1:{room.port}/",
+        "url": room.url,
         "state": str(room.state),
         "engine": str(client.version()["Version"]) if client else None,
         "processes": programs,
@@ -195,6 +201,23 @@ def logs(
     subprocess.run(
         ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), str(path)], check=False
     )
+
+
+def _subdomain_host(room: Room, said: str) -> str:
+    """What `--subdomains` asks for. Notebooks that run know the addresses that they were started with."""
+    try:
+        host = "" if said == "none" else addresses.subdomain_host(said)
+    except ValueError as error:
+        raise HostError(str(error)) from None
+    client = engine.client()
+    if host != room.subdomains and client is not None:
+        running = client.containers.list(filters={"name": f"^/mr-{room.id}-w-"}, ignore_removed=True)
+        if running:
+            raise HostError(
+                f"{len(running)} notebooks run at their present addresses: stop them with "
+                f"./machineroom down, which keeps all work, then ./machineroom up --subdomains {said}"
+            )
+    return host
 
 
 def _stop(container) -> None:  # type: ignore[no-untyped-def]

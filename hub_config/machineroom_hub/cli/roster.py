@@ -148,7 +148,7 @@ def _write_links(room: Room, to: Path, url: str | None, days: int, names: list[s
     people = {a.name: a for a in accounts.listing(room)}
     fresh = [n for n in names if n not in people or not people[n].password_hash] or names
     made = links.make(room, fresh, timedelta(days=days))
-    base = (url or f"http://127.0.0.1:{room.port}").rstrip("/")
+    base = (url or room.url).rstrip("/")
     seats = [(people[name], base + made[name]) for name in fresh]
     part = to.with_name(f".{to.name}.part")
     part.touch(mode=0o600)

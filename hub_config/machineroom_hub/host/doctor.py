@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from .. import addresses
 from ..room import Room
 from . import HostError, engine, firewall, packages, processes
 
@@ -108,14 +110,35 @@ def _room(room: Room) -> list[Finding]:
             "" if in_place else "./machineroom up sets them again",
         )
     )
-    found.append(
-        Finding(
-            "one host name for all users, students' own web pages included",
+    return [*found, _names(room)]
+
+
+def _names(room: Room) -> Finding:
+    """Whether students' pages have origins of their own."""
+    host = room.subdomains
+    if not host:
+        return Finding(
+            "one host name for all users: a page that a student's server shows acts in the name of whoever "
+            "opens it, instructors and operators included",
             "advice",
-            "docs/security.md says what holds those pages, and what does not",
+            "docs/security.md says what holds those pages. With a wildcard name (*.lab.example.org) in the "
+            "DNS: ./machineroom down, then ./machineroom up --subdomains lab.example.org",
         )
-    )
-    return found
+    if not addresses.is_known(host):
+        return Finding(
+            f"a host name for each user below {host}, but this computer does not know such names",
+            "advice",
+            f"have *.{urlsplit(host).hostname} lead here too, in the DNS and in the web server in front",
+        )
+    if not host.startswith("https:") and not str(urlsplit(host).hostname).endswith(".localhost"):
+        return Finding(
+            f"a host name for each user below {host}, without TLS: everybody on the way reads and changes "
+            "what is said, and a student's page can log others in as somebody else",
+            "advice",
+            "put TLS in front (docs/operators.md): ./machineroom down, then ./machineroom up --subdomains "
+            f"{urlsplit(host).hostname}",
+        )
+    return Finding(f"a host name for each user below {host}", "ok")
 
 
 def raise_kernel_limits(say: Callable[[str], None]) -> None:

@@ -35,15 +35,22 @@ class Program:
 def programs(room: Room, gateway: str, proxy: Path, node: Path) -> list[Program]:
     """The room's programs. `gateway` is the hub network's address of this host.
 
-    What a program was started from stands in its environment, so that a changed clone or a new
-    course, whose scopes the hub reads at its start, restarts just the programs that it concerns.
+    What a program was started from stands in its environment, so that a changed clone, another
+    address or a new course, whose scopes the hub reads at its start, restarts just the programs
+    that it concerns.
     """
-    public = ("--ip", "127.0.0.1", "--port", str(room.port))
+    public = ["--ip", "127.0.0.1", "--port", str(room.port)]
+    if room.subdomains:
+        public.append("--host-routing")
     api = ("--api-ip", "127.0.0.1", "--api-port", str(room.proxy_api_port))
     hub = f"http://{gateway}:{room.hub_port}/hub"
     python = (sys.executable, "-m")
     config = str(SOURCE / "hub_config" / "jupyterhub_config.py")
-    state = {"MACHINEROOM_STATE": str(room.state), "MACHINEROOM_CODE": code_digest()}
+    state = {
+        "MACHINEROOM_STATE": str(room.state),
+        "MACHINEROOM_CODE": code_digest(),
+        "MACHINEROOM_URL": room.url,
+    }
     courses = {
         "MACHINEROOM_COURSES": ",".join(sorted(p.parent.name for p in room.courses.glob("*/course.yml")))
     }

@@ -26,8 +26,6 @@ from . import PREFIX
 ROLES = {"learn": "student", "assist": "ta", "teach": "instructor"}
 """Our scopes for one course, least first, and what their holders are called."""
 
-COOKIE = "machineroom"
-STATE_COOKIE = "machineroom-login"
 CACHE_SECONDS = 30
 _OPERATE = "custom:machineroom:operate"
 _SCOPE = re.compile(r"custom:machineroom:(learn|assist|teach):([a-z][a-z0-9-]*)\Z")
@@ -75,8 +73,17 @@ class Caller:
 class Authority:
     """Asks the hub who a token belongs to, and who is in a course."""
 
-    def __init__(self, hub_api: str, token: str, secret: bytes) -> None:
+    def __init__(self, hub_api: str, token: str, secret: bytes, *, host_cookies: bool = False) -> None:
+        """`host_cookies`: users have host names below ours, so cookies say that they are from ours alone."""
         self._secret = secret
+        prefix = "__Host-" if host_cookies else ""
+        self.cookie, self._state_cookie = f"{prefix}machineroom", f"{prefix}machineroom-login"
+        self._cookies: dict[str, Any] = {
+            "path": "/" if host_cookies else f"{PREFIX}/",
+            "secure": host_cookies,
+            "httponly": True,
+            "samesite": "lax",
+        }
         self._oauth = HubOAuth(
             api_url=hub_api,
             api_token=token,
@@ -101,7 +108,7 @@ class Authority:
         """Who calls, by token or by cookie with the page's secret; None for a stranger."""
         token = token_of(connection)
         if token is None and connection.scope["type"] == "http":
-            cookie = connection.cookies.get(COOKIE, "")
+            cookie = connection.cookies.get(self.cookie, "")
             shown = connection.headers.get("x-xsrftoken", "")
             if cookie and hmac.compare_digest(shown.encode(), self.page_secret(cookie).encode()):
                 token = cookie
@@ -109,7 +116,7 @@ class Authority:
 
     async def visitor(self, connection: HTTPConnection) -> Caller | None:
         """Who opens a page: by cookie alone, if it is a page that opens and not a script that fetches."""
-        cookie = connection.cookies.get(COOKIE)
+        cookie = connection.cookies.get(self.cookie)
         site = connection.headers.get("sec-fetch-dest", "document")
         return await self.whose(cookie, connection) if cookie and site == "document" else None
 
@@ -158,15 +165,13 @@ class Authority:
             }
         )
         answer = RedirectResponse(f"{self._oauth.oauth_authorization_url}?{query}", 302)
-        answer.set_cookie(
-            STATE_COOKIE, f"{state}.{verifier}", max_age=600, path=f"{PREFIX}/", httponly=True, samesite="lax"
-        )
+        answer.set_cookie(self._state_cookie, f"{state}.{verifier}", max_age=600, **self._cookies)
         return answer
 
     async def callback(self, connection: HTTPConnection) -> RedirectResponse:
         """The browser comes back from the hub: check that it is the one we sent, and give it its cookie."""
         query = connection.query_params
-        state, _, verifier = connection.cookies.get(STATE_COOKIE, "").partition(".")
+        state, _, verifier = connection.cookies.get(self._state_cookie, "").partition(".")
         if not state or not hmac.compare_digest(state.encode(), query.get("state", "").encode()):
             raise HTTPException(403, f"This login was not begun in this browser. Open {PREFIX}/ again.")
         if "code" not in query:
@@ -178,9 +183,11 @@ class Authority:
         except TornadoError as error:
             raise HTTPException(403, f"The hub did not confirm the login. Open {PREFIX}/ again.") from error
         answer = RedirectResponse(f"{PREFIX}/", 302)
-        answer.delete_cookie(STATE_COOKIE, path=f"{PREFIX}/")
+        answer.delete_cookie(self._state_cookie, **self._cookies)
         secure = connection.headers.get("x-forwarded-proto", connection.url.scheme).startswith("https")
-        answer.set_cookie(COOKIE, token, path=f"{PREFIX}/", httponly=True, samesite="lax", secure=secure)
+        answer.set_cookie(
+            self.cookie, token, **{**self._cookies, "secure": secure or self._cookies["secure"]}
+        )
         return answer
 
 

@@ -53,7 +53,9 @@ class Service:
 
     def __init__(self, room: Room, hub_api: str) -> None:
         self.room = room
-        self.authority = Authority(hub_api, room.token("service"), room.secret)
+        self.authority = Authority(
+            hub_api, room.token("service"), room.secret, host_cookies=room.host_cookies
+        )
         self.catalogue = Catalogue(room.courses)
         self.engine = upgrade(room)
         self._database = sessionmaker(self.engine, expire_on_commit=False)

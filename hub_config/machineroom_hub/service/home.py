@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
 
 from . import PREFIX
-from .auth import COOKIE, Caller, CallerDep
+from .auth import Caller, CallerDep
 from .core import Service, ServiceDep
 from .exchange import assignments_of
 from .machines import as_json, machines_of
@@ -67,7 +67,7 @@ async def home(request: Request, service: ServiceDep) -> Response:
         machines = [as_json(machine) for machine in await machines_of(service, caller.name, None)]
     except HTTPException as error:
         problem = str(error.detail)
-    secret = service.authority.page_secret(request.cookies[COOKIE])
+    secret = service.authority.page_secret(request.cookies[service.authority.cookie])
     content = {
         "prefix": PREFIX,
         "name": caller.name,
