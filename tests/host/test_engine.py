@@ -1,10 +1,16 @@
 """What we write into, and pass to, an engine."""
 
 import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
 
 import pytest
-from machineroom_hub.host import engine
+from machineroom_hub.host import HostError, engine
 
 
 def test_an_existing_daemon_json_keeps_all_it_had() -> None:
@@ -58,3 +64,80 @@ def test_an_engine_is_stopped_by_nobody_but_whom_it_was_started_for(
     assert not engine.stop(said.append, "room-a")
     assert not engine.stop(said.append, "room-b")
     assert said == []
+
+
+def test_an_engine_chosen_by_its_address_is_not_started_by_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing")
+    with pytest.raises(HostError, match=r"no Docker engine answers at DOCKER_HOST=unix.*nothing"):
+        engine.ensure(print, "test")
+
+
+@pytest.fixture
+def old_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What an engine of 2019 says; none can be had any more."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            said = json.dumps({"Version": "19.03.8", "ApiVersion": "1.40", "MinAPIVersion": "1.12"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def address_string(self) -> str:
+            return "a socket"
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    class Server(ThreadingMixIn, UnixStreamServer):
+        daemon_threads = True
+
+    path = tmp_path / "docker.sock"
+    with Server(str(path), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+        yield
+        server.shutdown()
+
+
+def test_an_engine_that_is_too_old_is_refused(old_engine: None) -> None:
+    with pytest.raises(HostError, match=r"the Docker engine is 19\.03\.8; Machineroom needs 20\.10 or newer"):
+        engine.ensure(print, "test")
+
+
+@pytest.fixture
+def bare_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A real engine that does not know us, in a network of its own; the settings that it was started with."""
+    settings = tmp_path / "daemon.json"
+    settings.write_text('{"log-level": "error"}')
+    socket, log = tmp_path / "docker.sock", (tmp_path / "log").open("w")
+    command = ["unshare", "--net", "dockerd", "--config-file", str(settings), "--host", f"unix://{socket}"]
+    command += ["--data-root", str(tmp_path / "data"), "--exec-root", str(tmp_path / "exec")]
+    command += [
+        "--pidfile",
+        str(tmp_path / "pid"),
+        "--bridge",
+        "none",
+        "--iptables=false",
+        "--storage-driver",
+        "vfs",
+    ]
+    with subprocess.Popen(command, stdout=log, stderr=log) as process:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{socket}")
+        deadline = time.monotonic() + 60
+        while engine.client() is None:
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.2)
+        yield settings
+        process.terminate()
+
+
+def test_an_engine_that_was_there_before_us_is_not_changed_unasked(bare_engine: Path) -> None:
+    before = bare_engine.read_text()
+    with pytest.raises(HostError, match=r"(?s)does not know the OCI runtime.*kill -HUP.*--configure-docker"):
+        engine.ensure(print, "test")
+    assert bare_engine.read_text() == before

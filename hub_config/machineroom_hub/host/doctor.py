@@ -1,5 +1,6 @@
 """What is wrong with this host, and the command that mends it."""
 
+import os
 import shutil
 import socket
 import sys
@@ -16,6 +17,8 @@ INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_WANTED = 8192
 """systemd takes four instances in each machine; with the usual 128 the thirtieth machine fails."""
 DISK_WANTED = 8 << 30
+INODES_WANTED = 200_000
+"""A workspace's image alone takes some thirty thousand."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,10 @@ def _host(room: Room) -> list[Finding]:
             "" if enough else "images take about 3 GiB, a class some hundred MB a student: make room",
         )
     )
+    inodes = os.statvfs(place)
+    if inodes.f_files and inodes.f_favail < INODES_WANTED:  # some file systems do not count them
+        mend = f"find what holds many small files: du --inodes -x {place} | sort -n | tail"
+        found.append(Finding(f"inodes: {inodes.f_favail} left at {place}", "advice", mend))
     instances = int(INOTIFY.read_text())
     low = instances < INOTIFY_WANTED
     found.append(
@@ -152,14 +159,19 @@ def raise_kernel_limits(say: Callable[[str], None]) -> None:
 
 
 def refuse_taken_ports(room: Room) -> None:
-    """Raise HostError if another program listens on one of our local ports."""
+    """Raise HostError if another program listens on one of our ports."""
     if processes.states(room):
         return
-    for port, what in ((room.port, "the public port"), (room.proxy_api_port, "the proxy's API")):
+    for address, port, what in (
+        ("127.0.0.1", room.port, "the public port"),
+        ("127.0.0.1", room.proxy_api_port, "the proxy's API"),
+        ("", room.hub_port, "the hub"),  # on a network's gateway, which may not be there yet
+        ("", room.service_port, "the service"),
+    ):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", port))
+                probe.bind((address, port))
             except OSError:
                 raise HostError(
                     f"port {port} ({what}) is taken (ss -ltnp 'sport = :{port}' says by what): "

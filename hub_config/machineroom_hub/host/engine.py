@@ -54,6 +54,11 @@ def ensure(say: Say, owner: str, *, configure: bool = False) -> docker.DockerCli
     install_files()
     engine = client()
     if engine is None:
+        if elsewhere := os.environ.get("DOCKER_HOST"):
+            raise HostError(
+                f"no Docker engine answers at DOCKER_HOST={elsewhere}, and one that you chose is not ours to "
+                "start: start it, or unset DOCKER_HOST to use this host's own"
+            )
         if not shutil.which("dockerd"):
             write_daemon_json()  # before the package starts it, so that it need not be restarted
             packages.install(["docker.io"], say)
