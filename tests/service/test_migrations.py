@@ -1,6 +1,8 @@
 """The database's versions: from nothing, from the one before, and the same as the models."""
 
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,8 @@ from machineroom_hub import accounts
 from machineroom_hub.db import connect
 from machineroom_hub.migrations import alembic_config, upgrade
 from machineroom_hub.room import Room
-from machineroom_hub.service.models import Audit, Submission, now
-from sqlalchemy import delete, inspect, text, update
+from machineroom_hub.service.models import Audit, Feedback, Release, Submission, Verdict, now
+from sqlalchemy import delete, inspect, select, text, update
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
@@ -43,20 +45,23 @@ def test_every_version_comes_from_the_one_before(desk: Room) -> None:
 
 
 def test_work_survives_an_upgrade_from_the_first_version(desk: Room) -> None:
-    engine = connect(desk)
+    """From the tables as 0.1's first revision really made them, whatever becomes of its file."""
+    (desk.state / "service").mkdir()
+    with closing(sqlite3.connect(desk.state / "service" / "machineroom.sqlite")) as database:
+        database.executescript(Path(__file__).with_name("first_version.sql").read_text())
+    engine = upgrade(desk)
     with engine.begin() as connection:
-        command.upgrade(alembic_config(connection), "0001")
-        connection.execute(
-            text(
-                "INSERT INTO submissions (id, course, assignment, student, timestamp, sha256, size) "
-                "VALUES ('0123456789abcdef', 'demo', 'first', 'ada', '2026-01-01 12:00:00', 'x', 1)"
-            )
-        )
-    with Session(upgrade(desk)) as session:
-        assert (
-            session.get_one(Submission, "0123456789abcdef").timestamp.isoformat()
-            == "2026-01-01T12:00:00+00:00"
-        )
+        command.check(alembic_config(connection))
+    with Session(engine) as session:
+        row = session.get_one(Submission, "0123456789abcdef")
+        assert row.timestamp.isoformat() == "2026-01-01T12:00:00+00:00"
+        assert session.get_one(Feedback, row.id).by == "ina"
+        assert session.get_one(Release, ("demo", "first")).size == 10
+        [verdict] = session.scalars(select(Verdict).where(Verdict.submission == row.id))
+        assert (verdict.earned, verdict.report["task"]) == (1.0, "notes")
+        assert [entry.action for entry in session.scalars(select(Audit))] == ["submit"]
+    with pytest.raises(DatabaseError, match="only grows"), engine.begin() as connection:
+        connection.execute(delete(Audit))
 
 
 def test_an_upgrade_that_fails_leaves_the_database_as_it_was(desk: Room) -> None:
