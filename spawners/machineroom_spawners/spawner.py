@@ -189,6 +189,14 @@ class DockerLabSpawner(DockerSpawner):
             self.log.warning("The engine cannot say whether %s runs: %s", self.object_name, error)
             return None
 
+    async def get_url(self) -> str:
+        """Where the container says it is: a hub that was killed during the start has never heard of it."""
+        try:
+            ip, port = await self.get_ip_and_port()
+        except NOT_ANSWERING:
+            return str(await super().get_url())
+        return f"http://{ip}:{port}{self.server.base_url}"
+
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """The steps of the start, as they happen."""
         async for event in self._steps:
