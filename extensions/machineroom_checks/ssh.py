@@ -5,14 +5,15 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from typing import Any
 
 import asyncssh
 
-from .workspace import NotPossible, folder
+from .workspace import NotPossible, folder, wake
 
 CONNECT_SECONDS = 10.0
+SILENT_SECONDS = 1.5
 HELD = 256 << 10
 """So many bytes wait to be shown before we stop reading from the machine."""
 QUIET_SECONDS = 0.3
@@ -103,9 +104,14 @@ class Connections:
         threading.Thread(target=self._loop.run_forever, name="machineroom-ssh", daemon=True).start()
 
     def start(self, host: str, machine: str, command: str) -> Running:
-        """Start `command` on `host`, which the user calls `machine`. Raises NotPossible in words."""
+        """Start `command` on `host`, which the user calls `machine`. Raises NotPossible in words.
+
+        A machine that was put to sleep while idle takes the connection and says nothing: it is woken.
+        """
         starting = asyncio.run_coroutine_threadsafe(self._start(host, command), self._loop)
         try:
+            if not wait([starting], SILENT_SECONDS).done:
+                wake(host)
             return starting.result()
         except KeyboardInterrupt:
             starting.cancel()
@@ -145,7 +151,6 @@ class Connections:
             client_keys=[str(ssh / "id_ed25519")],
             known_hosts=str(ssh / "known_hosts"),
             agent_path=None,
-            keepalive_interval=10,
         )
 
     async def _session(self, connection: asyncssh.SSHClientConnection, command: str) -> Running:

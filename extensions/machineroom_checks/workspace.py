@@ -1,5 +1,6 @@
 """The workspace that a notebook runs in: whose it is, its courses, and the service that belongs to it."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -63,6 +64,13 @@ def course_or_say(course: str | None) -> tuple[str, str]:
             f"Your courses: {known}."
         )
     return found, assignment
+
+
+def wake(host: str) -> None:
+    """Have the service resume the machine `machine.lab.course`, should it be asleep."""
+    machine, lab, course = host.split(".")
+    with contextlib.suppress(NotPossible):  # what it was wanted for will tell that it does not answer
+        post(f"machines/{about()['user']}/{course}/{lab}/{machine}/resume", {})
 
 
 def post(path: str, body: dict[str, Any]) -> Any:

@@ -24,10 +24,9 @@ OPTIONS = {
     "ObscureKeystrokeTiming": "no",  # it makes each key wait for up to 20 ms; ssh older than 9.5 has none
     "BatchMode": "yes",
     "EscapeChar": "none",
-    "LogLevel": "INFO",  # below, it does not say that the keep-alives went unanswered
+    "LogLevel": "INFO",  # below, it does not say why a connection was lost
     "ControlPath": "none",
-    "ServerAliveInterval": "4",
-    "ServerAliveCountMax": "3",
+    "TCPKeepAlive": "yes",  # and none of ssh's own: a machine that is suspended would seem lost
     "SendEnv": "LANG LC_*",
     "PermitLocalCommand": "yes",
 }

@@ -1,5 +1,6 @@
 """Terminals of Jupyter that are shells on machines."""
 
+import asyncio
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ from tornado.ioloop import IOLoop
 from .scrollback import Scrollback
 from .topology import WORKSPACE, Machine, UnknownMachine, read_topology
 from .typist import Typist
+from .wake import wake_if_silent
 
 TERMINAL_NAME = re.compile(r"\w{1,100}\Z")
 
@@ -32,7 +34,8 @@ class MachineTerminals(TerminalManager):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.blocking_io_executor: Typist = Typist()
+        self.blocking_io_executor: Typist = Typist(self._typed)
+        self._unanswered: dict[int, asyncio.Event] = {}
 
     def create(
         self,
@@ -75,7 +78,9 @@ class MachineTerminals(TerminalManager):
         elif cwd:
             options["cwd"] = cwd
         try:
-            return super().create(**options)
+            model = super().create(**options)
+            self.terminals[options["name"]].machine = place  # type: ignore[attr-defined]
+            return model
         except OSError as error:
             raise web.HTTPError(503, f"The workspace cannot start one more terminal: {error}.") from error
 
@@ -89,9 +94,20 @@ class MachineTerminals(TerminalManager):
     def pty_read(self, fd: int, events: Any = None) -> None:
         """There is output. While no browser takes any more of it, the program that prints is left waiting."""
         super().pty_read(fd, events)
+        if fd in self._unanswered:
+            self._unanswered[fd].set()
         if self._nobody_keeps_up(fd):
             IOLoop.current().remove_handler(fd)
             self._read_on(self.ptys_by_fd[fd])
+
+    def _typed(self, terminal: PtyWithClients) -> None:
+        """Somebody types. A machine that prints nothing then may have been put to sleep: it is woken."""
+        fd, machine = terminal.ptyproc.fd, getattr(terminal, "machine", None)
+        if machine is None or fd in self._unanswered:
+            return
+        self._unanswered[fd] = answered = asyncio.Event()
+        waiting = asyncio.create_task(wake_if_silent(machine, answered))
+        waiting.add_done_callback(lambda _: self._unanswered.pop(fd, None))
 
     def _read_on(self, terminal: PtyWithClients) -> None:
         fd = terminal.ptyproc.fd

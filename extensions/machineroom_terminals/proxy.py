@@ -22,6 +22,7 @@ from jupyter_server_proxy.handlers import RemoteProxyHandler
 from tornado import httpclient, web
 
 from .topology import Machine, Topology, UnknownMachine, read_topology
+from .wake import wake_if_silent
 
 PRIVATE_COOKIES = re.compile(
     r"(__(host|secure)-)?(_xsrf|jupyter|username-|service-|machineroom)", re.IGNORECASE
@@ -61,7 +62,13 @@ class MachineProxyHandler(RemoteProxyHandler):
         machine = self._machine(host)
         try:
             self.address = await resolve(read_topology(), machine)
-            await super().proxy(host, port, proxied_path)
+            answered = asyncio.Event()
+            waking = asyncio.create_task(wake_if_silent(machine, answered))
+            try:
+                await super().proxy(host, port, proxied_path)
+            finally:
+                answered.set()
+                await waking
         except (OSError, httpclient.HTTPError, web.HTTPError) as error:
             if self._headers_written:
                 raise

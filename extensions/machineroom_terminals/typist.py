@@ -17,7 +17,9 @@ class Typist(Executor):
     browser that typed it sends no more meanwhile.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, typed: Callable[[Any], None]) -> None:
+        """`typed` is told of each terminal that is typed into."""
+        self._typed = typed
         self._waiting: dict[int, deque[tuple[bytes, Future[None]]]] = {}
 
     def submit(  # type: ignore[override]
@@ -28,6 +30,7 @@ class Typist(Executor):
         if client.terminal is None:
             done.set_result(None)
             return done
+        self._typed(client.terminal)
         fd = client.terminal.ptyproc.fd
         if fd in self._waiting:
             self._waiting[fd].append((text.encode("utf-8", "replace"), done))

@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from .content import Content, ContentError, read
-from .lab import Lab, Limits, read_lab
+from .lab import Duration, Lab, Limits, read_lab
 
 COURSE_ID = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]\Z")
 
@@ -46,6 +46,14 @@ class LatePolicy(Content):
         return "; ".join(said)
 
 
+class Idle(Content):
+    """When machines on which nothing happens are put to sleep. Times as in `30m`, `8h`, `2d`, or `never`."""
+
+    suspend: Duration = Field(default=3600.0, description="idle for so long, a machine is suspended")
+    stop: Duration = Field(default=43200.0, description="suspended for so long, it is stopped")
+    keep: Duration = Field(default=86400.0, description="the longest that students may prevent that for")
+
+
 class Assignment(Content):
     """One nbgrader assignment; it may name a lab.
 
@@ -76,6 +84,7 @@ class Course(Content):
     assignments: tuple[Assignment, ...] = Field(min_length=1)
     machine: Limits = Limits()
     late: LatePolicy = LatePolicy()
+    idle: Idle = Idle()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

@@ -30,6 +30,20 @@ def parse_size(value: object) -> int:
     return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(value: object) -> float | None:
+    """Seconds from `90s`, `30m`, `8h` or `2d`; None from `never`. Raises ValueError in words."""
+    if value is None or str(value).strip().lower() == "never":
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", str(value), re.IGNORECASE)
+    if not match or float(match[1]) == 0:
+        raise ValueError(f"'{value}' is not a time; write for example 30m, 8h or 2d, or never")
+    return float(match[1]) * _SECONDS[match[2].lower()]
+
+
+Duration = Annotated[float | None, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(lambda n: n)]
 
 
@@ -53,6 +67,7 @@ class MachineContent(Limits):
     driver: str = "docker"
     ports: tuple[int, ...] = Field((), description="web ports offered in the launcher")
     setup: str | None = Field(None, description="a script beside lab.yml, run once as root")
+    always_on: bool = Field(False, description="never suspended for being idle")
     capabilities: tuple[str, ...] = Field((), description="extra Linux capabilities: NET_ADMIN")
     flavor: str | None = Field(None, description="OpenStack only")
     volume: Size | None = Field(None, description="OpenStack only")

@@ -22,7 +22,15 @@ HOST_CONFIG: dict[str, Any] = {
     "auto_remove": False,  # a workspace that dies leaves its log
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges"],
-    "sysctls": {"net.ipv4.ip_forward": "0"},  # or a machine would reach the hub's network through it
+    "sysctls": {
+        "net.ipv4.ip_forward": "0",  # or a machine would reach the hub's network through it
+        # A machine that is gone is noticed within half a minute, and one that is suspended is waited for:
+        # its kernel still answers for it, while its sshd could not answer ssh's own keep-alives.
+        "net.ipv4.tcp_keepalive_time": "5",
+        "net.ipv4.tcp_keepalive_intvl": "4",
+        "net.ipv4.tcp_keepalive_probes": "3",
+        "net.ipv4.tcp_retries2": "6",
+    },
     "pids_limit": 1024,
     "log_config": {"Type": "json-file", "Config": {"max-size": "5m", "max-file": "2"}},
 }

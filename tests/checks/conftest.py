@@ -185,7 +185,7 @@ def kernel(lab: Lab, service: str) -> Iterator[Kernel]:
 
 @pytest.fixture(scope="module")
 def service(runner: CheckRunner, lab: Lab) -> Iterator[str]:
-    """The one call of the service that a notebook makes, over the real runner and machine.
+    """The two calls of the service that a notebook makes, over the real runner and machine.
 
     The checks are those that `lab.home/test_*.py` hold; the token is the user's name.
     """
@@ -195,6 +195,9 @@ def service(runner: CheckRunner, lab: Lab) -> Iterator[str]:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.headers["Authorization"] != "token ada":
                 return self.answer(401, {"detail": "Who are you?"})
+            if self.path == f"/api/machines/ada/{COURSE}/{LAB}/web/resume":
+                lab.driver.resume(lab.machine.ref)
+                return self.answer(200, {"done": {}})
             assert self.path == f"/api/courses/{COURSE}/checks"
             assert asked["assignment"] == "one"
             machines = {"web": lambda: lab.driver.open_session(lab.machine.ref)}

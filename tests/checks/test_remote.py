@@ -79,6 +79,12 @@ def test_endless_output_is_cut_and_its_memory_settles(kernel: Kernel, lab: Lab) 
     assert any(flood_grows_by() < 8 << 20 for _ in range(6)), sizes
 
 
+def test_a_machine_that_was_put_to_sleep_is_woken(kernel: Kernel, lab: Lab) -> None:
+    assert kernel.run("%%on web\necho awake").stdout == "awake\n"
+    lab.driver.suspend(lab.machine.ref)
+    assert kernel.run("%%on web\necho awake again").stdout == "awake again\n"
+
+
 def test_a_server_in_the_background_outlives_its_cell(kernel: Kernel, lab: Lab) -> None:
     began = time.monotonic()
     ran = kernel.run(

@@ -51,6 +51,19 @@ async def test_the_same_shell_with_its_scrollback_after_a_reload(ws: Workspace) 
         await other.see("still reload")
 
 
+async def test_a_machine_that_was_put_to_sleep_wakes_when_one_types(ws: Workspace) -> None:
+    async with ws.open(ws.new(machine="web")) as terminal:
+        await terminal.see(PROMPT)
+        await terminal.run("asleep=no")
+        ws.driver.suspend(ws.spec.ref)
+        try:
+            with ws.client as client:
+                assert client.get("/machineroom/machines").json()["machines"][0]["state"] == "suspended"
+            assert await terminal.run("echo $asleep longer") == "no longer\r\n"
+        finally:
+            ws.driver.ensure(ws.spec)
+
+
 async def test_the_workspaces_own_shell(ws: Workspace) -> None:
     async with ws.open(ws.new(machine="workspace", cwd="/usr/share")) as terminal:
         await terminal.see("# ")

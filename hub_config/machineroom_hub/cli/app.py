@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import bench, course, image, lifecycle, machine, people, roster, suite
+from . import bench, course, image, lifecycle, people, roster, sleeping, suite
 
 app = typer.Typer(
     name="machineroom",
@@ -33,7 +33,7 @@ def _root(
 
 for module in (lifecycle, people, suite, bench):
     module.register(app)
-app.add_typer(machine.app, name="machine")
+app.add_typer(sleeping.app, name="machine")
 app.add_typer(course.app, name="course")
 app.add_typer(image.app, name="image")
 app.add_typer(roster.app, name="roster")

@@ -57,7 +57,7 @@ def reset(
 ) -> None:
     """Replace a machine by a clean one. What is on it is lost; its snapshots are kept."""
     room = Room(state)
-    hands, ref = _find(room, which)
+    hands, ref = find(room, which)
     if not yes:
         typer.confirm(f"Everything on {ref} that is not in a snapshot will be lost. Reset it?", abort=True)
     with progress.one(ref.machine) as told:
@@ -87,7 +87,7 @@ def stop(which: Which, state: State = None) -> None:
 def start(which: Which, state: State = None) -> None:
     """Start a stopped or suspended machine and wait until it answers."""
     room = Room(state)
-    hands, ref = _find(room, which)
+    hands, ref = find(room, which)
     with progress.one(ref.machine) as told:
         machine = hands.ensure(_spec(room, ref), told)
     console.print(f"{ref} is {machine.state}")
@@ -98,7 +98,7 @@ def snapshot(
     which: Which, name: Annotated[str, typer.Argument(help="A name for the snapshot.")], state: State = None
 ) -> None:
     """Save a machine's disk under a name."""
-    hands, ref = _find(Room(state), which)
+    hands, ref = find(Room(state), which)
     with step(f"Snapshot {name} of {ref}"):
         made = hands.snapshot(ref, name)
     console.print(f"{made.size / 1e6:.1f} MB beyond its image")
@@ -107,7 +107,7 @@ def snapshot(
 @app.command()
 def snapshots(which: Which, state: State = None, json: Json = False) -> None:
     """List a machine's snapshots."""
-    hands, ref = _find(Room(state), which)
+    hands, ref = find(Room(state), which)
     found = hands.snapshots(ref)
     if json:
         print_json([{"name": s.name, "created": s.created, "size": s.size} for s in found])
@@ -125,7 +125,7 @@ def restore(
 ) -> None:
     """Replace a machine by one made from a snapshot."""
     room = Room(state)
-    hands, ref = _find(room, which)
+    hands, ref = find(room, which)
     if not yes:
         typer.confirm(f"What is on {ref} now will be lost. Restore '{name}'?", abort=True)
     with progress.one(ref.machine) as told:
@@ -136,7 +136,7 @@ def restore(
 @app.command("console")
 def open_console(which: Which, state: State = None) -> None:
     """Open a root terminal on a machine without its ssh. Leave it with exit or Ctrl-]."""
-    hands, ref = _find(Room(state), which)
+    hands, ref = find(Room(state), which)
     if not sys.stdin.isatty():
         raise HostError("a console needs a terminal; to run one command use docker exec")
     size = os.get_terminal_size()
@@ -144,13 +144,13 @@ def open_console(which: Which, state: State = None) -> None:
 
 
 def _act(which: str, state: State, action: str) -> None:
-    hands, ref = _find(Room(state), which)
+    hands, ref = find(Room(state), which)
     with step(f"{action} {ref}"):
         machine = getattr(hands, action)(ref)
     console.print(f"{ref} is {machine.state}")
 
 
-def _find(room: Room, which: str) -> tuple[DockerDriver, MachineRef]:
+def find(room: Room, which: str) -> tuple[DockerDriver, MachineRef]:
     """The one machine that OWNER/…/MACHINE means. Raises HostError with the candidates otherwise."""
     hands = driver(room)
     parts = which.split("/")

@@ -25,12 +25,14 @@ from . import (
     deadlines,
     exchange,
     home,
+    idle,
     labs,
     machines,
     metrics,
     reconcile,
     regrade,
     shelf,
+    sleeping,
     snapshots,
     submissions,
 )
@@ -70,11 +72,13 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.service = service = Service(room, hub_api)
+        service.watch = idle.Watch(service)
         shelf.sweep(service)
         service.background(_sweep_copies(service))
         chores = [
             asyncio.create_task(_close_idle_sessions(service)),
             asyncio.create_task(reconcile.keep_true(service)),
+            asyncio.create_task(idle.keep_watch(service)),
         ]
         log.info("service started", extra={"data": {"room": room.id, "hub": hub_api}})
         try:
@@ -101,7 +105,18 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
     }
     api = APIRouter(prefix=f"{PREFIX}/api", responses=errors)
     api.include_router(home.api)
-    for part in (exchange, submissions, deadlines, checks, regrade, labs, machines, snapshots, console):
+    for part in (
+        exchange,
+        submissions,
+        deadlines,
+        checks,
+        regrade,
+        labs,
+        machines,
+        snapshots,
+        sleeping,
+        console,
+    ):
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(metrics.router, prefix=PREFIX, responses=errors)

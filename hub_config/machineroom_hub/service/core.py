@@ -28,6 +28,7 @@ from .models import Release
 from .sessions import SessionPool
 
 if TYPE_CHECKING:
+    from .idle import Watch
     from .regrade import Plan
 
 Value = TypeVar("Value")
@@ -50,6 +51,8 @@ SubmissionId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="from 
 
 class Service:
     """The running service; made once, when the app starts."""
+
+    watch: "Watch"
 
     def __init__(self, room: Room, hub_api: str) -> None:
         self.room = room

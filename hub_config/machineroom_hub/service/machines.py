@@ -37,7 +37,8 @@ def as_json(machine: Machine) -> dict[str, Any]:
 def _usage_as_json(usage: Usage | None) -> dict[str, Any] | None:
     if usage is None:
         return None
-    return {**vars(usage), "time": iso(usage.time), "started": iso(usage.started)}
+    moments = {name: iso(getattr(usage, name)) for name in ("time", "started", "typed")}
+    return {**vars(usage), **moments}
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,11 @@ check_runs = Histogram(
 submissions = Counter(
     "machineroom_submissions", "Submissions that were taken.", ("course", "assignment"), registry=registry
 )
+asleep_seconds = Counter(
+    "machineroom_machines_asleep_seconds",
+    "Time that idle machines have slept, over all machines.",
+    registry=registry,
+)
 
 
 def _now(service: Service, machines: list[Machine] | None) -> Iterator[Metric]:

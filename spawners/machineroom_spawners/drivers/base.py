@@ -50,7 +50,8 @@ class Machine:
 class Usage:
     """What a machine that runs uses at the moment `time`, and how much it may. Memory is in bytes.
 
-    `ports` are the TCP ports, other than ssh's, on which it listens for others than itself.
+    `ports` are the TCP ports, other than ssh's, on which it listens for others than itself; `network`
+    is how many bytes went in and out since it started, `typed` when a terminal of it was last used.
     """
 
     time: datetime
@@ -62,6 +63,8 @@ class Usage:
     processes: int
     process_limit: int
     ports: tuple[int, ...]
+    network: int
+    typed: datetime | None
 
 
 @dataclass(frozen=True)
