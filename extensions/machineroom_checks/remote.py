@@ -37,7 +37,7 @@ for signal in INT TERM KILL; do
 done
 exit 1
 """
-_STOP_SECONDS = 8.0
+_STOP_SECONDS = 20.0
 
 
 class CommandFailed(NotPossible):
