@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from local import until
 
 from .conftest import School, addresses, host_addresses, run
 
@@ -216,6 +217,21 @@ ATTEMPTS = {
     "another route": "ip route add 10.99.0.0/16 via 10.213.0.1",
     "the tools of the host": "touch /.machineroom/x || cp /bin/true /.machineroom/busybox",
     "reading the tools of the host": "head -c 1 /.machineroom/busybox",
+    "to freeze itself": f"for f in {CGROUP}/freezer/freezer.state {CGROUP}/cgroup.freeze; "
+    "do [ -e $f ] && echo FROZEN >$f && exit; done; exit 1",
+    "limits of processes": f"for f in {CGROUP}/pids/pids.max {CGROUP}/pids.max; "
+    "do [ -e $f ] && echo max >$f && exit; done; exit 1",
+    "limits of CPU": f"for f in {CGROUP}/cpu/cpu.cfs_quota_us {CGROUP}/cpu.max; "
+    "do [ -e $f ] && echo -1 >$f && exit; done; exit 1",
+    "addresses of the kernel": "grep -v '^0* ' /proc/kallsyms | grep -q .",
+    "the kernel's messages' level": "echo 8 >/proc/sys/kernel/printk",
+    "key rings of others": "echo 0 >/proc/sys/kernel/keys/maxkeys",
+    "programs in the kernel for all": "echo 0 >/proc/sys/kernel/unprivileged_bpf_disabled",
+    "counters for all": "echo -1 >/proc/sys/kernel/perf_event_paranoid",
+    "how memory is given": "echo 1 >/proc/sys/vm/overcommit_memory",
+    "handlers of kinds of programs": "mount -t binfmt_misc none /proc/sys/fs/binfmt_misc",
+    "the firmware": "ls /sys/firmware/* | grep -q .",
+    "the kernel's debugging": "mount -t debugfs none /sys/kernel/debug",
     "processes of the host": "grep -l -e dockerd -e jupyterhub /proc/[0-9]*/comm",
     "the engine": "find / -xdev -name 'docker*.sock' -o -xdev -name 'containerd*.sock' | grep -q .",
 }
@@ -231,6 +247,19 @@ SYSCALLS = {
     "a file by its handle": "304, -100, bytes([8, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]), 0",
     "input and output ports": "172, 3",
     "swap": "167, b'/root', 0",
+    "memory whose faults one handles": "323, 0",
+    "a key": "248, b'user', b'x', b'y', 1, -2",
+    "the kernel's log": "103, 3, bytes(10), 10",
+    "a tree of mounts": "428, -100, b'/', 1",
+    "a file system to mount": "430, b'tmpfs', 0",
+    "accounting of processes": "163, b'/tmp/x'",
+    "the clock": "164, bytes(16), 0",
+    "another root": "155, b'/', b'/'",
+    "a namespace to enter": "308, 0, 0",
+    "a network of its own": "272, 0x40000000",
+    "cgroups of its own": "272, 0x02000000",
+    "news of all files": "300, 0, 0",
+    "to go before everybody": "144, 0, 1, bytes([1, 0, 0, 0])",
 }
 """Numbers and arguments of system calls of x86-64."""
 
@@ -273,3 +302,96 @@ def test_limits_are_set(school: School) -> None:
         assert host["NanoCpus"] > 0 or host["CpuQuota"] > 0
         assert not host["Privileged"]
         assert host["LogConfig"]["Config"]["max-size"]
+
+
+def test_the_own_workspace_goes_by_the_hubs_network(school: School) -> None:
+    """A machine that says that its gateway's and the hub's address are its own is believed by nobody:
+    the workspace's way out, and to hub and service, is the network on which no machine stands."""
+    workspace, room = school.workspace("ada"), school.installation.room
+    end = own_end(school)
+    for address in (school.gateway, end["Gateway"]):
+        frames(school, "arp", "00", address, "0")
+    routes = [line.split() for line in run(workspace, "cat /proc/net/route", "jovyan")[1].splitlines()[1:]]
+    outward = {route[0] for route in routes if route[1] == "00000000"}
+    toward = {route[0] for route in routes if route[7] == "00F0FFFF"}
+    assert outward == toward, "the hub's network is a /20"
+    for port in (room.hub_port, room.service_port):
+        reached = run(workspace, f"timeout 5 bash -c '</dev/tcp/{school.gateway}/{port}'", "jovyan")
+        assert reached[0] == 0, port
+
+
+def test_ports_that_others_publish(school: School) -> None:
+    """Of a container on this engine that has nothing to do with us."""
+    image = school.machine("ada").attrs["Image"]
+    serve = (
+        "import http.server as h; h.ThreadingHTTPServer(('', 80), h.SimpleHTTPRequestHandler).serve_forever()"
+    )
+    labels = {"machineroom.room": school.installation.room.id}
+    other = school.engine.containers.run(
+        image, ["-c", serve], entrypoint="python3", detach=True, ports={"80/tcp": None}, labels=labels
+    )
+    try:
+        other.reload()
+        port = int(other.attrs["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"])
+        inside = next(iter(addresses(other).values()))
+        targets = [*((address, port) for address in host_addresses()), (inside, 80)]
+        for target in targets:
+            until(lambda target=target: is_open(target), 30, f"{target} does not listen")  # type: ignore[misc]
+        assert set(dial(school, targets).values()) == {"silent"}
+    finally:
+        other.remove(force=True, v=True)
+
+
+def is_open(target: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(target, 2).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_only_the_standard_devices(school: School) -> None:
+    said = run(school.machine("ada"), "find /dev -type b -o -type c | sort")[1].split()
+    harmless = {"full", "null", "random", "tty", "urandom", "zero", "console", "pts/ptmx", "ptmx"}
+    assert {name.removeprefix("/dev/") for name in said if not re.match(r"/dev/pts/\d+", name)} <= harmless
+
+
+@pytest.mark.skipif(Path("/sys/fs/cgroup/cgroup.controllers").exists(), reason="of cgroup v1")
+def test_the_writable_cgroup_limits_nothing(school: School) -> None:
+    """systemd's own tree is the machine's to sort processes in; all that counts and limits is elsewhere."""
+    machine = school.machine("ada")
+    writable = run(machine, "find -L /sys/fs/cgroup -maxdepth 3 -writable -type f 2>/dev/null")[1].split()
+    assert writable, "systemd needs its tree"
+    assert all(path.startswith("/sys/fs/cgroup/systemd/") for path in writable)
+    names = {Path(path).name for path in writable}
+    assert names <= {"cgroup.procs", "tasks", "notify_on_release", "cgroup.clone_children"}
+    moved = (
+        f"mkdir {CGROUP}/systemd/mine && echo 1 >{CGROUP}/systemd/mine/notify_on_release && "
+        f"(echo 0 >{CGROUP}/systemd/mine/cgroup.procs; cat /proc/self/cgroup); rmdir {CGROUP}/systemd/mine"
+    )
+    status, own = run(machine, moved)
+    assert status == 0, own
+    assert "name=systemd:/mine" in own
+    pid = machine.attrs["State"]["Pid"]
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, kind, path = line.split(":", 2)
+        if kind in ("pids", "memory", "freezer"):
+            assert machine.id in path
+            inside = next(seen for seen in own.splitlines() if seen.split(":")[1] == kind)
+            assert inside.endswith(":/"), "it is still where its limits are"
+
+
+def test_flooding_the_writable_cgroup_costs_its_own_memory(school: School) -> None:
+    """Groups by the thousand are the machine's own memory, not the host's."""
+    flood = (
+        f"import os\nos.mkdir('{CGROUP}/systemd/flood')\n"
+        "used = lambda: int(open('/sys/fs/cgroup/memory/memory.kmem.usage_in_bytes').read())\n"
+        "before = used()\n"
+        f"for i in range(2000): os.mkdir(f'{CGROUP}/systemd/flood/{{i}}')\nprint(used() - before)\n"
+        f"for i in range(2000): os.rmdir(f'{CGROUP}/systemd/flood/{{i}}')\nos.rmdir('{CGROUP}/systemd/flood')"
+    )
+    if not Path("/sys/fs/cgroup/memory/memory.kmem.usage_in_bytes").exists():
+        pytest.skip("this kernel does not tell a group's kernel memory")
+    status, said = run(school.machine("ada"), f'python3 -c "{flood}"')
+    assert status == 0, said
+    assert int(said) > 100_000

@@ -15,6 +15,7 @@ from . import HostError, engine, firewall, packages, processes
 
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_WANTED = 8192
+IO_URING = Path("/proc/sys/kernel/io_uring_disabled")
 """systemd takes four instances in each machine; with the usual 128 the thirtieth machine fails."""
 DISK_WANTED = 8 << 30
 INODES_WANTED = 200_000
@@ -79,7 +80,10 @@ def _engine() -> list[Finding]:
             Finding("the Docker engine does not answer", "wrong", "./machineroom up installs or starts it")
         ]
     info = client.info()
-    found = [Finding(f"Docker {client.version()['Version']}, cgroup v{info.get('CgroupVersion', '1')}", "ok")]
+    found = [_io_uring(str(client.version()["Version"]))]
+    found += [
+        Finding(f"Docker {client.version()['Version']}, cgroup v{info.get('CgroupVersion', '1')}", "ok")
+    ]
     if engine.has_runtime(client):
         found.append(Finding(f"OCI runtime '{engine.RUNTIME}'", "ok"))
     else:
@@ -96,6 +100,25 @@ def _engine() -> list[Finding]:
         )
     )
     return found
+
+
+def _io_uring(version: str) -> Finding:
+    """Whether machines have a part of the kernel that engines since Docker 25 keep from containers."""
+    major = version.partition(".")[0]
+    if not major.isdigit() or int(major) >= 25:
+        return Finding("io_uring: the engine keeps it from machines", "ok")
+    try:
+        closed = IO_URING.read_text().strip() == "2"
+    except FileNotFoundError:  # kernels before 6.6 have no such switch
+        closed = False
+    if closed:
+        return Finding("io_uring: switched off for everybody", "ok")
+    return Finding(
+        f"io_uring is open to machines: Docker {version} lets them have it, and holes were found in it",
+        "advice",
+        "Docker 25; or, if nothing here needs it, on kernel 6.6 or newer: "
+        "sysctl -w kernel.io_uring_disabled=2",
+    )
 
 
 def _room(room: Room) -> list[Finding]:
