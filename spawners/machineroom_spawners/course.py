@@ -13,7 +13,7 @@ from .lab import Duration, Lab, Limits, read_lab
 
 COURSE_ID = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]\Z")
 
-DEFAULT_LIMITS = Limits(memory=256 << 20, cpus=1.0, pids=256)
+DEFAULT_LIMITS = Limits(memory=256 << 20, cpus=1.0, pids=256, disk=8 << 30)
 """What a machine gets when neither its lab nor its course says otherwise."""
 
 

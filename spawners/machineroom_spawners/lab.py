@@ -53,6 +53,7 @@ class Limits(Content):
     memory: Size | None = Field(default=None, description="memory and swap together, in bytes")
     cpus: float | None = Field(default=None, gt=0, le=64, description="share of CPUs, 1 = one CPU")
     pids: int | None = Field(default=None, ge=16, le=32768, description="processes and threads")
+    disk: Size | None = Field(default=None, description="what it writes beyond its image, in bytes")
 
     def over(self, defaults: "Limits") -> "Limits":
         """These limits, with `defaults` where nothing is said."""

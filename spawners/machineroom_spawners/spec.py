@@ -23,7 +23,8 @@ class MachineRef:
 class MachineSpec:
     """Everything a driver needs to make a machine, in no infrastructure's words.
 
-    `memory` is in bytes and includes swap; `cpus` in CPUs; `networks` are names within the lab,
+    `memory` is in bytes and includes swap; `disk` is what the machine may write beyond its image, in
+    bytes, 0 for anything; `cpus` in CPUs; `networks` are names within the lab,
     "" being the one network that all machines of a student share. `setup` is the text of a
     script that is run once, as root, before anybody gets the machine.
     """
@@ -35,6 +36,7 @@ class MachineSpec:
     cpus: float
     pids: int
     networks: tuple[str, ...]
+    disk: int = 0
     ports: tuple[int, ...] = ()
     capabilities: tuple[str, ...] = ()
     setup: str | None = field(default=None, repr=False)
@@ -50,6 +52,7 @@ def machine_spec(course: Course, lab_id: str, machine: str, owner: str, secret: 
     assert limits.memory is not None
     assert limits.cpus is not None
     assert limits.pids is not None
+    assert limits.disk is not None
     ref = MachineRef(owner, course.id, lab_id, machine)
     return MachineSpec(
         ref=ref,
@@ -58,6 +61,7 @@ def machine_spec(course: Course, lab_id: str, machine: str, owner: str, secret: 
         memory=limits.memory,
         cpus=limits.cpus,
         pids=limits.pids,
+        disk=limits.disk,
         networks=lab.networks_of(machine),
         ports=content.ports,
         capabilities=content.capabilities,

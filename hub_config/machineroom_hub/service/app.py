@@ -23,6 +23,7 @@ from . import (
     console,
     copies,
     deadlines,
+    disk,
     exchange,
     home,
     idle,
@@ -79,6 +80,7 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
             asyncio.create_task(_close_idle_sessions(service)),
             asyncio.create_task(reconcile.keep_true(service)),
             asyncio.create_task(idle.keep_watch(service)),
+            asyncio.create_task(disk.watch(service)),
         ]
         log.info("service started", extra={"data": {"room": room.id, "hub": hub_api}})
         try:

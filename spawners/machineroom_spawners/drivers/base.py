@@ -68,6 +68,15 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Disk:
+    """What a machine that runs has written beyond its image, and how much it may, in bytes; 0: anything."""
+
+    ref: MachineRef
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A saved state of a machine. `size` is what it costs beyond its image, in bytes."""
 
@@ -181,6 +190,13 @@ class Driver(ABC):
     @abstractmethod
     def usage(self, machine: Machine) -> Usage | None:
         """What the machine uses now, at little cost; None when it does not run."""
+
+    @abstractmethod
+    def disks(self) -> list[Disk]:
+        """How full the disks of the machines that run are, where the driver itself has to look after that.
+
+        It may take long: every file is looked at.
+        """
 
     @abstractmethod
     def suspend(self, ref: MachineRef) -> Machine:

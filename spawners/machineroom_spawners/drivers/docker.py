@@ -19,8 +19,8 @@ from traitlets.config import Configurable
 
 from .. import names
 from ..spec import MachineRef, MachineSpec
-from . import objects
-from .base import Driver, Machine, MachineError, NoSuchMachine, Progress, Snapshot, State, Usage, silent
+from . import disk, objects
+from .base import Disk, Driver, Machine, MachineError, NoSuchMachine, Progress, Snapshot, State, Usage, silent
 from .claims import Claimed, claim, is_claimed
 from .console import DockerConsole
 from .objects import LABEL
@@ -124,6 +124,20 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
         with self._errors(machine.ref, "could not be looked at"), suppress(docker.errors.NotFound):
             return usage(self._api.inspect_container(machine.id))
         return None
+
+    def disks(self) -> list[Disk]:
+        """How full the disks of the machines that run are; the engine itself mostly cannot bound them."""
+        found = []
+        for summary in self._list({}):
+            if summary["State"] != "running" or objects.is_making(summary):
+                continue
+            with suppress(docker.errors.NotFound):
+                storage = self._api.inspect_container(summary["Id"])["GraphDriver"]["Data"] or {}
+                used = disk.used(Path(storage["UpperDir"])) if "UpperDir" in storage else None
+                limit = int(summary["Labels"].get(LABEL + "disk") or 0)
+                if used is not None:
+                    found.append(Disk(objects.ref_of(summary["Labels"]), used, limit))
+        return found
 
     # Making
 

@@ -144,6 +144,7 @@ def container(
             **labels(room, spec.ref),
             LABEL + "image": spec.image,
             LABEL + "lab-image-size": said.get(LABEL + "lab-image-size") or str(image["Size"]),
+            LABEL + "disk": str(spec.disk),
             LABEL + "replaces": replaces,  # said even if empty: a snapshot hands labels on
         },
         "StopSignal": "SIGRTMIN+3" if systemd else "SIGTERM",
