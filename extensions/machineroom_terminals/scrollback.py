@@ -34,6 +34,9 @@ _KEPT = re.compile(
 )
 """What must outlive the text it came in: modes such as the alternate screen, the title, a full reset."""
 
+_SIGNS = (b"\x1b", "\x9b".encode(), "\x9d".encode())
+"""What begins everything of that kind."""
+
 RESET = "\x1bc"
 
 
@@ -81,11 +84,14 @@ class Scrollback:
         else:
             while cut < len(data) and data[cut] & 0xC0 == 0x80:  # within a character
                 cut += 1
-        for modes, state, title, reset in _KEPT.findall(data[:cut].decode("utf-8", "replace")):
+        old = data[:cut]
+        self._chunks, self._size = [data[cut:]], len(data) - cut
+        if not any(sign in old for sign in _SIGNS):
+            return  # plain text, as a flood of output mostly is, costs no search
+        for modes, state, title, reset in _KEPT.findall(old.decode("utf-8", "replace")):
             if reset:
                 self._modes.clear()
             elif modes:
                 self._modes.update(dict.fromkeys(modes.split(";"), state))
             else:
                 self._title = title
-        self._chunks, self._size = [data[cut:]], len(data) - cut
