@@ -3,14 +3,15 @@
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
-from machineroom_hub.bench import machines
+from machineroom_hub.bench import growth, machines, spawns
 from machineroom_hub.bench.figures import COLUMNS, Figure, plot
 from machineroom_hub.bench.stage import Stage, stage
-from machineroom_hub.room import Room
+from machineroom_hub.room import SOURCE, Room
 from machineroom_spawners.drivers.base import silent
 
 
@@ -34,10 +35,11 @@ def test_a_plot_is_drawn_of_what_has_two_sides(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the bench's room is made."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the bench's room is made; a short path, as supervisord's socket is in it."""
+    with tempfile.TemporaryDirectory(prefix="mr-") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
 
 
 def test_machines_are_measured_and_nothing_is_left(
@@ -50,6 +52,35 @@ def test_machines_are_measured_and_nothing_is_left(
     assert len(created.ours) == len(created.stock) == 1
     assert 0 < found["lab-slim: memory idle"].ours[0] < 100
     assert all(figure.ours for figure in found.values())
+    assert _left(engine, id) == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_growth_counts_what_many_machines_cost(
+    engine: docker.DockerClient, room: Room, temporary: Path
+) -> None:
+    with stage(room, [], []) as here:
+        found = {figure.name: figure for figure in growth.measure(here, [1, 3], silent, lab="slim")}
+        assert here.driver.machines() == []
+    assert len(found) == 6
+    assert all(figure.ours for figure in found.values())
+    assert len(found["3 machines: create one more"].ours) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # on a busy host it has to be late, not broken
+def test_spawns_are_measured_beside_a_stock_hub(
+    engine: docker.DockerClient, room: Room, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = [str(SOURCE / folder) for folder in ("hub_config", "spawners", "extensions")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(packages))  # for hub and service
+    with stage(room, spawns.people([1], 1), []) as here:
+        found = {figure.name: figure for figure in spawns.measure(here, [1], 1, silent)}
+        id = here.room.id
+    first = found["spawn with a new machine"]
+    assert first.ours, first.notes
+    assert first.stock or first.notes, "stock gives up on a busy host, and that is told"
+    assert all(figure.ours and figure.ours[0] > 0 for figure in found.values())
     assert _left(engine, id) == []
     assert list(temporary.iterdir()) == []
 

@@ -10,7 +10,7 @@ from machineroom_spawners.drivers.base import Progress
 from machineroom_spawners.spec import machine_spec
 
 from ..host import HostError
-from . import memory
+from . import containers
 from .figures import Figure
 from .stage import Stage
 
@@ -62,7 +62,7 @@ def _run(stage: Stage, lab: str, image: str) -> tuple[dict[str, float], dict[str
             "restore, until ssh answers": _seconds(lambda: driver.restore(spec, "bench")),
             "reset, until ssh answers": _seconds(lambda: driver.reset(spec)),
         }
-        idle = memory.of_container(stage.client, name)
+        idle = containers.memory(stage.client, name)
         bare = stage.client.containers.get(name)
         stock = {
             "create, until ssh answers": _bare_run(stage, image),

@@ -12,7 +12,7 @@ from machineroom_spawners import names
 from machineroom_spawners.drivers.base import Progress
 
 from ..host import HostError, processes
-from . import memory
+from . import containers
 from .figures import Figure
 from .stage import Hub, Stage
 
@@ -29,7 +29,7 @@ def _class(count: int, run: int) -> list[str]:
 
 
 def measure(stage: Stage, counts: list[int], runs: int, progress: Progress) -> list[Figure]:
-    """Servers for so many students at once, a student who comes back, and memory per student."""
+    """Servers for so many students at once, a student who comes back, and what each costs."""
     figures: list[Figure] = []
     back = Figure("spawn, machine there already", "s", STOCK)
     costs = _Costs()
@@ -53,7 +53,7 @@ def measure(stage: Stage, counts: list[int], runs: int, progress: Progress) -> l
                     getattr(typical, kind).append(statistics.median(ready))
                     getattr(last, kind).append(ready[-1])
                     if count == max(counts) and run == 0:
-                        progress(done, f"memory of {len(ready)} {kind}")
+                        progress(done, f"what {len(ready)} cost, {kind}")
                         sample = [u for u, each in zip(users, seconds, strict=True) if each is not None][:3]
                         costs.look(stage, hub, kind, sample)
             if count == 1:
@@ -69,26 +69,45 @@ def measure(stage: Stage, counts: list[int], runs: int, progress: Progress) -> l
 
 
 class _Costs:
-    """Memory per student, idle after the start."""
+    """What a student costs: CPU until the server answers, then memory, idle, and disk."""
 
     def __init__(self) -> None:
-        self.workspace = Figure("memory: workspace", "MB", "the same server without our part")
+        same, also = "the same server without our part", "the workspace; ours is that and a machine"
+        self.start = Figure("CPU of a start: workspace", "s", same)
+        self.boot = Figure("CPU of a start: machine with systemd", "s")
+        self.workspace = Figure("memory: workspace", "MB", same)
         self.machine = Figure("memory: machine with systemd", "MB")
         self.shim = Figure("memory: engine's process per container", "MB")
-        self.whole = Figure("memory: per student in all", "MB", "the workspace; ours is that and a machine")
-        self.figures = [self.workspace, self.machine, self.shim, self.whole]
+        self.whole = Figure("memory: per student in all", "MB", also)
+        self.disk = Figure("disk: per student in all", "MB", also)
+        self.figures = [
+            self.start,
+            self.boot,
+            self.workspace,
+            self.machine,
+            self.shim,
+            self.whole,
+            self.disk,
+        ]
 
     def look(self, stage: Stage, hub: Hub, kind: str, users: list[str]) -> None:
         """Add what these users' containers take now."""
-        for user in users:
-            wanted = [hub.workspace.format(user)]
-            if kind == "ours":
+        client = stage.client
+        theirs = {user: [hub.workspace.format(user)] for user in users}
+        if kind == "ours":
+            for user, wanted in theirs.items():
                 wanted.append(names.machine(stage.room.id, user, "bench", "bench", "box"))
-            used = [memory.of_container(stage.client, name) for name in wanted]
-            shims = [memory.of_shim(stage.client, name) for name in wanted]
+        for wanted in theirs.values():  # of all before anything else: time goes on
+            used = [containers.cpu(client, name) for name in wanted]
+            getattr(self.start, kind).append(used[0])
+            self.boot.ours += used[1:]
+        for wanted in theirs.values():
+            used = [containers.memory(client, name) for name in wanted]
+            shims = [containers.shim(client, name) for name in wanted]
             getattr(self.workspace, kind).append(used[0])
             getattr(self.shim, kind).append(shims[0])
             getattr(self.whole, kind).append(sum(used + shims))
+            getattr(self.disk, kind).append(sum(containers.disk(client, name) for name in wanted))
             self.machine.ours += used[1:]
 
 
@@ -109,6 +128,15 @@ async def start(hub: Hub, users: list[str]) -> list[float | None]:
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(headers=headers, timeout=900, limits=limits, trust_env=False) as http:
         return await asyncio.gather(*(_start(http, hub, user) for user in users))
+
+
+def bring(hub: Hub, user: str, kind: str) -> None:
+    """Start a server that shall be there, however long it takes; stock gives up by itself after 30 s."""
+    for _ in range(5):
+        if asyncio.run(start(hub, [user])) != [None]:
+            return
+        stop(hub, [user])
+    raise HostError(f"the server of {user} did not start in five attempts ({kind})")
 
 
 async def _start(http: httpx.AsyncClient, hub: Hub, user: str) -> float | None:

@@ -13,7 +13,7 @@ import websockets
 from machineroom_spawners.drivers.base import Progress
 
 from ..host import HostError
-from . import memory, spawns
+from . import containers, spawns
 from .figures import Figure
 from .stage import Hub, Stage
 
@@ -34,8 +34,7 @@ def measure(stage: Stage, runs: int, progress: Progress) -> list[Figure]:
         hub: Hub = getattr(stage, kind)
         progress(50 * part, f"a server, {kind}")
         token = hub.token_of(STUDENT)
-        if asyncio.run(spawns.start(hub, [STUDENT])) == [None]:
-            raise HostError(f"the server for the terminals did not start ({kind})")
+        spawns.bring(hub, STUDENT, kind)
         workspace = hub.workspace.format(STUDENT)
         try:
             for run in range(runs):
@@ -45,9 +44,8 @@ def measure(stage: Stage, runs: int, progress: Progress) -> list[Figure]:
                 getattr(slow, kind).append(statistics.quantiles(keys, n=20)[18] * 1e3)
                 getattr(flood, kind).append(rate / 1e6)
             progress(50 * part + 45, f"a reader that stalls, {kind}")
-            before = memory.of_container(stage.client, workspace)
-            grown = asyncio.run(_stall(hub, token, partial(memory.of_container, stage.client, workspace)))
-            getattr(stall, kind).append(grown - before)
+            grown = asyncio.run(_stall(hub, token, partial(containers.memory, stage.client, workspace)))
+            getattr(stall, kind).append(grown)
         finally:
             spawns.stop(hub, [STUDENT])
     return [echo, slow, flood, stall]
@@ -127,7 +125,8 @@ async def _type_and_flood(hub: Hub, token: str) -> tuple[list[float], float]:
 
 
 async def _stall(hub: Hub, token: str, look: Callable[[], float]) -> float:
-    """The workspace's memory in MB while a terminal prints and its browser does not read."""
+    """By how many MB the workspace grows while a terminal prints and its browser does not read."""
     async with _terminal(hub, token) as terminal:
+        before = await asyncio.to_thread(look)
         await terminal.type(f"yes {'x' * 79} | head -c {STALL}\r")
-        return max([await asyncio.to_thread(look) for _ in range(3)])
+        return max([await asyncio.to_thread(look) for _ in range(3)]) - before

@@ -4,6 +4,7 @@ import json as json_format
 import os
 import platform
 import signal
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -13,9 +14,9 @@ from typing import Annotated
 import typer
 from machineroom_spawners.drivers.base import Progress
 
-from ..bench import figures, machines, spawns, terminals, verdicts
+from ..bench import figures, growth, machines, spawns, terminals, verdicts, web
 from ..bench.figures import Figure
-from ..bench.stage import Stage, stage
+from ..bench.stage import stage
 from ..room import Room
 from . import progress
 from .common import State, console, print_table
@@ -28,6 +29,8 @@ class Part(StrEnum):
     SPAWNS = "spawns"
     CHECKS = "checks"
     TERMINALS = "terminals"
+    WEB = "web"
+    GROWTH = "growth"
 
 
 def register(app: typer.Typer) -> None:
@@ -36,30 +39,47 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    only: Annotated[list[Part] | None, typer.Option(help="Only this part; may be repeated.")] = None,
+    parts: Annotated[
+        list[Part] | None, typer.Argument(show_default=False, help="Only these parts; left out, all.")
+    ] = None,
     students: Annotated[
-        list[int] | None, typer.Option(min=1, max=200, help="So many at once; may be repeated.")
+        list[int] | None,
+        typer.Option(min=1, max=200, help="So many at once; repeatable. Default: 1, 20, 50; checks: 1, 40."),
+    ] = None,
+    many: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, max=2000, help="So many machines, for growth; repeatable. Default: 10, 100, 300."
+        ),
     ] = None,
     runs: Annotated[int, typer.Option(min=1, max=50, help="How often each is measured.")] = 3,
     json: Annotated[Path | None, typer.Option(help="Write all figures, every run, to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw them to this file (.svg, .png, .pdf).")] = None,
     state: State = None,
 ) -> None:
-    """Measure this Machineroom beside stock JupyterHub on this machine, in the same run. Takes some minutes.
+    """Measure this Machineroom beside stock JupyterHub, on this machine in the same run.
 
-    In a room of its own, with the images of the installation; nothing of it stays. Other work on
-    this machine at the same time shows in the figures.
+    All of it takes an hour, a part of it minutes. It has a room of its own, with the images of the
+    installation; nothing of it stays. Other work on this machine at the same time shows in the figures.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended like that, too, it clears up
-    counts = sorted(set(students or [1, 10]))
+    starting, checking = (sorted(set(students or usual)) for usual in ([1, 20, 50], [1, 40]))
     found: list[Figure] = []
     before = os.getloadavg()[0]
-    pupils = [*spawns.people(counts, runs), terminals.STUDENT]
+    pupils = [*spawns.people(starting, runs), terminals.STUDENT, web.STUDENT]
     with progress.many() as told:
         try:
-            with stage(Room(state), pupils, verdicts.people(max(counts))) as here:
-                for part in only or list(Part):
-                    found += _measure(part, here, counts, runs, partial(told, part))
+            with stage(Room(state), pupils, verdicts.people(max(checking))) as here:
+                measures: dict[Part, Callable[[Progress], list[Figure]]] = {
+                    Part.MACHINES: lambda told: machines.measure(here, runs, told),
+                    Part.SPAWNS: lambda told: spawns.measure(here, starting, runs, told),
+                    Part.CHECKS: lambda told: verdicts.measure(here, checking, runs, told),
+                    Part.TERMINALS: lambda told: terminals.measure(here, runs, told),
+                    Part.WEB: lambda told: web.measure(here, runs, told),
+                    Part.GROWTH: lambda told: growth.measure(here, many or [10, 100, 300], told),
+                }
+                for part in parts or list(Part):
+                    found += measures[part](partial(told, part))
                     told(part, 100, "measured")
                 told("room", 0, "clearing up")
         except KeyboardInterrupt:
@@ -81,15 +101,3 @@ def bench(
         )
     if plot:
         figures.plot(found, plot)
-
-
-def _measure(part: Part, here: Stage, counts: list[int], runs: int, told: Progress) -> list[Figure]:
-    match part:
-        case Part.MACHINES:
-            return machines.measure(here, runs, told)
-        case Part.SPAWNS:
-            return spawns.measure(here, counts, runs, told)
-        case Part.CHECKS:
-            return verdicts.measure(here, counts, runs, told)
-        case Part.TERMINALS:
-            return terminals.measure(here, runs, told)
