@@ -17,6 +17,7 @@ import httpx
 from archives import GOOD
 from local import free_port
 from machineroom_hub.room import SOURCE, Room
+from machineroom_spawners.drivers.docker import DockerDriver
 from rooms import new_room
 
 PREFIX = "/services/machineroom"
@@ -49,12 +50,14 @@ c.JupyterHub.services = [
     {{"name": "machineroom", "url": "http://127.0.0.1:{service}", "api_token": "{token}",
       "oauth_no_confirm": True, "oauth_client_allowed_scopes": [auth.ACCESS, *auth.scopes(courses)]}},
     {{"name": "test", "api_token": "{test}"}},
+    {{"name": "operator", "api_token": "{operator}"}},
 ]
 c.JupyterHub.load_roles = [
     *auth.roles(courses),
     {{"name": "service", "scopes": ["list:users", "read:users", "read:groups"], "services": ["machineroom"]}},
     {{"name": "test", "scopes": ["admin:users", "admin:groups", "tokens", "read:hub", "read:metrics"],
       "services": ["test"]}},
+    {{"name": "command-line", "scopes": ["custom:machineroom:operate"], "services": ["operator"]}},
 ]
 """
 
@@ -106,6 +109,7 @@ class Classroom:
                 groups=dict(self.groups),
                 token=self.room.token("service"),
                 test=self.room.token("test"),
+                operator=self.room.token("operator"),
             )
         )
         self._start("hub", f"{self.hub}/hub/api/", "jupyterhub", "--config", str(config))
@@ -185,6 +189,12 @@ class Classroom:
         filters = {"label": [f"machineroom.{key}={value}" for key, value in labels.items()]}
         [found] = engine.containers.list(all=True, filters=filters)
         return found
+
+    def remove_machines(self, owner: str) -> None:
+        """Leave somebody without machines, as they were before a test made some."""
+        driver = DockerDriver(room_id=self.room.id)
+        for machine in driver.machines(owner=owner):
+            driver.delete(machine.ref)
 
     def release(self, assignment: str = "first", course: str = "demo", grader: str = "tom") -> None:
         """Have an assignment released."""

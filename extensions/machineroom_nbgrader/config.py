@@ -73,7 +73,7 @@ def _grading(c: Config) -> None:
         f"{nbgrader}.LimitOutput",
         f"{own}.grading.ScoreChecks",
         f"{nbgrader}.SaveAutoGrades",
-        f"{nbgrader}.AssignLatePenalties",
+        f"{own}.late.LatePenalty",
         f"{nbgrader}.CheckCellMetadata",
     ]
     c.GenerateFeedback.preprocessors = [

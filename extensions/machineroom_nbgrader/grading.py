@@ -144,7 +144,7 @@ class ScoreChecks(preprocessors.NbGraderPreprocessor):
         exchange = Exchange(coursedir=self.parent.parent.coursedir, parent=self.parent)
         question = {"assignment": where["assignment"], "student": where["student"]}
         try:
-            if stamp := _stamp(exchange.coursedir, where):
+            if stamp := stamp_of(exchange.coursedir, where):
                 ids = exchange.ids(where["assignment"], student=where["student"])
                 if (where["student"], stamp) not in ids:
                     raise ServiceError(
@@ -161,7 +161,7 @@ class ScoreChecks(preprocessors.NbGraderPreprocessor):
             ) from error
 
 
-def _stamp(coursedir: CourseDirectory, where: dict[str, str]) -> str:
+def stamp_of(coursedir: CourseDirectory, where: dict[str, str]) -> str:
     """When the collected submission was made; "" for a folder that somebody put there by hand."""
     place = (coursedir.submitted_directory, where["student"], where["assignment"])
     stamp = Path(coursedir.format_path(*place), "timestamp.txt")

@@ -12,17 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import docker
-import httpx
-from docker.errors import DockerException, ImageNotFound
-from machineroom_spawners import names
 from machineroom_spawners.content import ContentError
 from machineroom_spawners.course import Course, read_course
 from machineroom_spawners.drivers.base import Progress, silent
-from machineroom_spawners.spawner import give
-from machineroom_spawners.workspace import host_uid
 
-from . import folders
+from . import folders, nbgrader_box, service_api
 from .images import read_manifests
 from .prove import is_proven
 from .room import Room
@@ -30,9 +24,6 @@ from .survey import files, require
 
 AUTHORED = ("source", "checks", "labs", "images", "solutions")
 """The folders that come from a course's author; all else in a live folder is the instructors' own."""
-
-GENERATE_SECONDS = 300
-"""How long nbgrader may take to make a release version."""
 
 _GENERATE = """
 cd "$HOME/courses/$1" || exit
@@ -114,7 +105,7 @@ def release(
 
     Raises:
         ContentError: no such assignment, nbgrader refuses the notebooks, or the course is not proven.
-        ReleaseError: the engine or the service does not play its part.
+        NbgraderError, ServiceError: the engine or the service does not play its part.
     """
     course = get(room, course_id)
     course.assignment(assignment)
@@ -127,74 +118,20 @@ def release(
     progress(10, f"nbgrader makes the students' version of {assignment}")
     archive = generate(room, course, assignment)
     progress(80, "Handing it to the service")
-    _call(room, "PUT", f"courses/{course_id}/assignments/{assignment}/release", content=archive)
+    service_api.call(room, "PUT", f"courses/{course_id}/assignments/{assignment}/release", content=archive)
     progress(100, f"{assignment} is released")
 
 
 def is_released(room: Room, course_id: str, assignment: str) -> bool:
-    """Whether students can fetch the assignment now. Raises ReleaseError."""
-    found = _call(room, "GET", f"courses/{course_id}/assignments").json()
+    """Whether students can fetch the assignment now. Raises ServiceError."""
+    found = service_api.call(room, "GET", f"courses/{course_id}/assignments").json()
     return any(each["name"] == assignment and each["released"] for each in found)
 
 
-class ReleaseError(Exception):
-    """A release did not work out: what happened, and what to do next."""
-
-
 def generate(room: Room, course: Course, assignment: str) -> bytes:
-    """The students' version of an assignment, a gzipped tar, made by nbgrader in the workspace's image.
-
-    The container has the course's folder and nothing else: no network, and no token of anybody.
-    """
-    try:
-        client = docker.from_env(timeout=GENERATE_SECONDS)
-        give(course.folder, host_uid(client.info()))
-        container = client.containers.create(
-            names.image(room.id, "workspace"),
-            ["sh", "-c", _GENERATE, "sh", course.id, assignment],
-            volumes={str(course.folder): {"bind": f"/home/jovyan/courses/{course.id}", "mode": "rw"}},
-            network_mode="none",
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
-            mem_limit="1g",
-            pids_limit=256,
-            labels={"machineroom.room": room.id},
-        )
-    except ImageNotFound:
-        raise ReleaseError("there is no workspace image: run ./machineroom image build workspace") from None
-    except DockerException as error:
-        raise ReleaseError(f"the Docker engine cannot run nbgrader: {error}") from None
-    try:
-        container.start()
-        code = container.wait(timeout=GENERATE_SECONDS)["StatusCode"]
-        said = container.logs(stdout=False).decode(errors="replace").strip()
-        archive = base64.b64decode(container.logs(stderr=False))
-    except (DockerException, httpx.HTTPError, OSError) as error:
-        raise ReleaseError(f"nbgrader did not come to an end: {error}") from None
-    finally:
-        container.remove(force=True, v=True)
-    if code or not archive:
-        last = "\n".join(said.splitlines()[-8:])
-        raise ContentError(f"nbgrader cannot make {assignment} of {course.id}:\n{last}")
-    return archive
-
-
-def _call(room: Room, method: str, path: str, **arguments: Any) -> httpx.Response:
-    url = f"{room.local_url}/services/machineroom/api/{path}"
-    headers = {"Authorization": f"token {room.token('operator')}", **room.host_header}
-    try:
-        answer = httpx.request(method, url, headers=headers, timeout=120, trust_env=False, **arguments)
-    except httpx.HTTPError as error:
-        raise ReleaseError(
-            f"the service does not answer ({error}): ./machineroom status, then ./machineroom logs service"
-        ) from None
-    if answer.is_error:
-        try:
-            detail = answer.json()["detail"]
-        except (ValueError, KeyError):
-            detail = answer.text[:300]
-        raise ReleaseError(f"the service refused {method} {path}: {answer.status_code} {detail}")
-    return answer
+    """The students' version of an assignment, a gzipped tar, made by nbgrader."""
+    command = ["sh", "-c", _GENERATE, "sh", course.id, assignment]
+    return base64.b64decode(nbgrader_box.run(room, course, assignment, command))
 
 
 def _offered(folder: Path) -> dict[str, str]:

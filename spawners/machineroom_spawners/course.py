@@ -1,5 +1,6 @@
 """A course: a folder with `course.yml`, assignments, labs, checks and solutions."""
 
+import math
 import re
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -34,6 +35,10 @@ class LatePolicy(Content):
     def closes(self, due: datetime) -> datetime | None:
         """The moment after which nothing is taken, or None."""
         return None if self.days is None else due + timedelta(days=self.days)
+
+    def penalty(self, seconds: float) -> float:
+        """The percentage of the points that is lost by being so late."""
+        return min(100.0, self.percent_per_day * math.ceil(seconds / 86400))
 
     def in_words(self) -> str:
         """What students should know; "" when being late costs nothing."""

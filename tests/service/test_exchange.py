@@ -45,7 +45,7 @@ def test_students_see_what_is_released_and_graders_all(school: Classroom) -> Non
     assert shown["essay"]["released"].endswith("Z")
     assert shown["essay"]["title"] == "An essay"
     everything = [a["name"] for a in school["tom"].get("courses/demo/assignments").json()]
-    assert everything == ["first", "second", "essay", "faulty"]
+    assert everything == ["first", "second", "essay", "report", "exam", "faulty"]
 
 
 def test_what_is_not_released_cannot_be_fetched_or_submitted(school: Classroom) -> None:

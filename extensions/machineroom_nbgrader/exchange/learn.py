@@ -1,5 +1,6 @@
 """The student's side: fetch, submit, fetch feedback."""
 
+import json
 import secrets
 import shutil
 import time
@@ -76,6 +77,7 @@ class ExchangeSubmit(Exchange, abc.ExchangeSubmit):
             receipt = self._send(archive)
             archive.seek(0)
             self._keep(receipt, archive.read())
+        self._hand_over(receipt)
         self.log.info("Submitted as: %s %s %s", self.course, self.assignment, self.stamp(receipt))
         for report in receipt.get("checks") or ():
             self.log.info("%s: %g of %g points", report["task"], report["earned"], report["points"])
@@ -98,6 +100,17 @@ class ExchangeSubmit(Exchange, abc.ExchangeSubmit):
                     raise
                 self.log.warning("The service does not answer; trying again")
                 time.sleep(2)
+
+    def _hand_over(self, receipt: Receipt) -> None:
+        """Lay the receipt where the student finds it: `submissions/<id>.json` in the home folder."""
+        path = self.folder("submissions", f"{receipt['id']}.json")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(receipt, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        saved = ", ".join(machine["machine"] for machine in receipt.get("machines", ()))
+        self.log.info("Your receipt is %s%s", path, f"; saved with it: {saved}" if saved else "")
+        if receipt["late"]:
+            lost = f"; {receipt['penalty']:g} %% of the points are lost" if receipt["penalty"] else ""
+            self.log.warning("It is %.1f hours late" + lost, receipt["late"] / 3600)
 
     def _keep(self, receipt: Receipt, archive: bytes) -> None:
         dest = self.copy_of(receipt)

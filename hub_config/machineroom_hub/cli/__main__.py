@@ -7,11 +7,12 @@ from machineroom_spawners.drivers.base import MachineError
 from rich.console import Console
 
 from ..accounts import AccountError
-from ..courses import ReleaseError
 from ..host import HostError
 from ..images import ImageError
+from ..nbgrader_box import NbgraderError
 from ..node import NodeError
 from ..roster import RosterError
+from ..service_api import ServiceError
 from .app import app
 
 
@@ -21,7 +22,8 @@ def main() -> None:
         app()
     except (
         AccountError,
-        ReleaseError,
+        NbgraderError,
+        ServiceError,
         HostError,
         ContentError,
         MachineError,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import bench, course, image, lifecycle, people, roster, sleeping, suite
+from . import bench, course, grade, image, lifecycle, people, roster, sleeping, suite
 
 app = typer.Typer(
     name="machineroom",
@@ -35,5 +35,6 @@ for module in (lifecycle, people, suite, bench):
     module.register(app)
 app.add_typer(sleeping.app, name="machine")
 app.add_typer(course.app, name="course")
+app.add_typer(grade.app, name="grade")
 app.add_typer(image.app, name="image")
 app.add_typer(roster.app, name="roster")

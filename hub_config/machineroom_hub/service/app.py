@@ -30,6 +30,7 @@ from . import (
     labs,
     machines,
     metrics,
+    pruning,
     reconcile,
     regrade,
     shelf,
@@ -40,7 +41,7 @@ from . import (
 from .audit import log
 from .core import Service
 from .limits import Limits
-from .models import Submission, now
+from .models import Submission, Verdict, now
 from .sessions import IDLE_SECONDS
 
 DESCRIPTION = """
@@ -75,6 +76,9 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
         app.state.service = service = Service(room, hub_api)
         service.watch = idle.Watch(service)
         shelf.sweep(service)
+        service.checks.forget(
+            await service.read(lambda session: set(session.scalars(select(Verdict.checks).distinct())))
+        )
         service.background(_sweep_copies(service))
         chores = [
             asyncio.create_task(_close_idle_sessions(service)),
@@ -113,6 +117,7 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
         deadlines,
         checks,
         regrade,
+        pruning,
         labs,
         machines,
         snapshots,

@@ -106,9 +106,11 @@ class Checks:
     def __init__(self, room: Room, driver: Callable[[str], Driver], sessions: SessionPool) -> None:
         self._room, self._driver, self._sessions = room, driver, sessions
         self._runner = CheckRunner()
-        self._cache = room.state / "cache" / "checks"
-        shutil.rmtree(self._cache, ignore_errors=True)
-        self._cache.mkdir(parents=True, mode=0o700)
+        # kept, so that a regrade can tell what a correction changes from what a copy of a machine lacks
+        self._cache = room.state / "service" / "checks"
+        self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for part in self._cache.glob("*.part"):
+            shutil.rmtree(part)
         self._collect = functools.lru_cache(maxsize=256)(self._collected)
 
     def close(self) -> None:
@@ -127,6 +129,17 @@ class Checks:
         """The check files of an assignment as they are now. Blocks. Raises ChecksBroken."""
         return copy_checks(course, assignment, self._cache)
 
+    def earlier(self, digest: str) -> CheckFiles | None:
+        """The check files that had this digest, if they were kept."""
+        folder = self._cache / digest
+        return CheckFiles(folder, digest) if digest and folder.is_dir() else None
+
+    def forget(self, needed: set[str]) -> None:
+        """Remove the check files that no verdict of `needed` is of. Blocks."""
+        for folder in self._cache.iterdir():
+            if folder.name not in needed:
+                shutil.rmtree(folder)
+
     def tasks(self, course: Course, assignment: str) -> list[dict[str, Any]]:
         """The tasks of an assignment, collected anew only when a check file has changed. Blocks."""
         return self._collect(self.files(course, assignment))
@@ -138,14 +151,16 @@ class Checks:
         owner: str,
         tasks: Sequence[str] | None,
         only: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+        files: CheckFiles | None = None,
     ) -> tuple[str, list[Report]]:
         """The digest of the check files, and one report per task, on the owner's machines now. Blocks.
 
-        `only` says which checks are run; a task that has none of them has no report.
+        `only` says which checks are run; a task that has none of them has no report. `files` are
+        checks as they were earlier.
         A machine that cannot be reached gives reports of outcome `error`. Raises ChecksBroken when
         the fault is not the student's.
         """
-        files = self.files(course, assignment.name)
+        files = files or self.files(course, assignment.name)
         if not self._collect(files):
             return files.digest, []
         if assignment.lab is None:

@@ -14,8 +14,9 @@ from .auth import Caller, CallerDep
 from .checking import ChecksBroken, Report, for_student, verdicts
 from .copies import Lost
 from .core import CourseId, Service, ServiceDep
+from .judging import Judged
 from .models import Submission, latest_submission, now
-from .receipts import counting
+from .receipts import genuine, latest
 from .regrade import judged, keep
 
 router = APIRouter(tags=["checks"])
@@ -192,15 +193,16 @@ async def score(course: CourseId, wanted: ScoreRequest, service: ServiceDep, cal
             await service.write(lambda session: _grade(session, submission.id))
         async with service.turns.of(f"copies of {submission.id}"):
             digest = (await service.work(service.checks.files, found, assignment.name)).digest
-            stored = await service.read(lambda session: counting(session, service.room, submission))
-            reports = {v.task: v.report for v in stored if v.checks == digest}
+            stored = await service.read(lambda session: genuine(session, service.room, submission))
+            current = latest(stored)
+            reports = {v.task: v.report for v in current if v.checks == digest}
             if wanted.task not in reports:
-                before = [verdict.report for verdict in stored]
-                digest, anew = await judged(service, found, assignment, submission, before)
-                await service.write(
-                    lambda session: _regrade(service, session, caller, submission, digest, anew)
-                )
-                reports = {report["task"]: report for report in anew}
+                same = latest([v for v in stored if v.checks == digest])  # if the checks were put back
+                anew = Judged(digest, [v.report for v in same], {})
+                if wanted.task not in {v.task for v in same}:
+                    anew = await judged(service, found, assignment, submission, current)
+                await service.write(lambda s: _regrade(service, s, caller, submission, anew))
+                reports = {report["task"]: report for report in anew.reports}
     except ChecksBroken as error:
         raise broken(error, grader=True) from error
     except Lost as error:
@@ -249,12 +251,10 @@ def _grade(session: Session, id: str) -> None:
     found.graded = now()
 
 
-def _regrade(
-    service: Service, session: Session, caller: Caller, found: Submission, digest: str, anew: list[Report]
-) -> None:
-    keep(service, session, found, digest, anew, caller.name)
+def _regrade(service: Service, session: Session, caller: Caller, found: Submission, anew: Judged) -> None:
+    keep(service, session, found, anew.checks, anew.reports, caller.name)
     subject = f"{found.student} {found.assignment}"
-    earned = {report["task"]: report["earned"] for report in anew}
+    earned = {report["task"]: report["earned"] for report in anew.reports}
     audit.record(
         session, caller.name, "score", found.course, subject, caller.address, id=found.id, earned=earned
     )

@@ -36,6 +36,8 @@ Value = TypeVar("Value")
 WORKERS = 24
 """Driver calls at once; they block, mostly waiting for the engine."""
 CHECKS_AT_ONCE = 4
+MOST_COPIES = 8
+"""Submissions that are looked at on copies of their machines at once, on a host with processors enough."""
 SAVED_AT_ONCE = 2
 """Submissions whose machines are saved at the same moment: that is work for the disk."""
 CLOSING_SECONDS = 8
@@ -71,7 +73,7 @@ class Service:
         self._drivers: dict[str, Driver] = {}
         self._workers = anyio.CapacityLimiter(WORKERS)
         self.check_slots = anyio.CapacityLimiter(CHECKS_AT_ONCE)
-        self.copy_slots = anyio.CapacityLimiter(os.cpu_count() or 1)
+        self.copy_slots = anyio.CapacityLimiter(min(os.cpu_count() or 1, MOST_COPIES))
         self.save_slots = anyio.CapacityLimiter(SAVED_AT_ONCE)
 
     async def close(self) -> None:

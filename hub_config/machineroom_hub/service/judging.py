@@ -2,36 +2,60 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from machineroom_spawners.course import Assignment, Course
 from machineroom_spawners.drivers.base import MachineError
 
 from . import copies
-from .checking import Report
+from .checking import CheckFiles, Report
 from .copies import Copies, Lost
 from .core import Service
-from .models import Submission
+from .models import Submission, Verdict
 
-SETTLE_SECONDS = 15.0
-"""How long a check that passed when it was submitted may need to pass on a copy that has just booted."""
+SETTLE_SECONDS = 10.0
+"""How long what passed when it was submitted may need to pass on a copy that has just booted."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The digest of the checks, and the reports that count. `kept` says of which tasks the earlier report
+    does, as the copy is not what was submitted: by the same checks it earns less than it did then."""
+
+    checks: str
+    reports: Sequence[Report]
+    kept: Mapping[str, str]
 
 
 def judge(
-    service: Service, course: Course, assignment: Assignment, found: Submission, before: Sequence[Report]
-) -> tuple[str, list[Report]]:
-    """The digest of the checks, and their reports on copies of the submission's machines. Blocks.
+    service: Service, course: Course, assignment: Assignment, found: Submission, before: Sequence[Verdict]
+) -> Judged:
+    """What the checks as they are now say of copies of the submission's machines. Blocks.
 
-    `before` are the reports that it had. Raises ChecksBroken, or Lost when there are no copies to be had.
+    `before` are the verdicts that it had. A task that would lose points is also looked at by the checks of
+    then: what started late gets its time, and what only lived in memory costs nobody a point.
+    Raises ChecksBroken, or Lost when there are no copies to be had.
     """
+    had = {verdict.task: verdict.report for verdict in before}
     with copies.restored(service, course, found) as restored:
-        end = time.monotonic() + SETTLE_SECONDS
-        while True:
-            digest, reports = service.checks.run(course, assignment, restored.owner, None)
-            if not _lost(before, reports) or time.monotonic() > end:
-                break
-            time.sleep(1)  # what init has started may still be reading its files
-        return digest, _after_a_restart(service, course, assignment, restored, reports)
+
+        def look(files: CheckFiles | None = None) -> tuple[str, list[Report]]:
+            checks, reports = service.checks.run(course, assignment, restored.owner, None, files=files)
+            return checks, reports
+
+        checks, reports = look()
+        unlike: set[str] = set()
+        earlier = {verdict.checks for verdict in before if _share(verdict.report) > 0}
+        files = service.checks.earlier(earlier.pop()) if len(earlier) == 1 else None
+        if files and _lower(had, reports):
+            end = time.monotonic() + SETTLE_SECONDS
+            while (unlike := _lower(had, look(files)[1])) and time.monotonic() < end:
+                time.sleep(1)
+            checks, reports = look()
+        reports = _after_a_restart(service, course, assignment, restored, reports)
+    kept = {task: _unlike(had[task]) for task in unlike & _lower(had, reports)}
+    return Judged(checks, [had[r["task"]] if r["task"] in kept else r for r in reports], kept)
 
 
 def survive(
@@ -85,7 +109,22 @@ def _reboots(check: Mapping[str, Any]) -> bool:
     return bool(check.get("reboot"))
 
 
-def _lost(before: Sequence[Report], after: Sequence[Report]) -> bool:
-    """Whether a task earns less than it did."""
-    earned = {report["task"]: report["earned"] for report in before}
-    return any(report["earned"] < earned.get(report["task"], 0) for report in after)
+def _lower(had: Mapping[str, Report], reports: Sequence[Report]) -> set[str]:
+    """The tasks of which a smaller share is earned than was."""
+    return {r["task"] for r in reports if r["task"] in had and is_lower(had[r["task"]], r)}
+
+
+def is_lower(before: Report, after: Report) -> bool:
+    """Whether a smaller share of a task's points is earned."""
+    return _share(after) < _share(before)
+
+
+def _share(report: Report) -> float:
+    return float(report["earned"] / report["points"]) if report["points"] else 0.0
+
+
+def _unlike(had: Report) -> str:
+    return (
+        f"stays at {had['earned']:g}/{had['points']:g}: it was so when it was submitted, and by the checks "
+        "of then is not so on the copy, which has the machine's disk and not its memory. Decide by hand."
+    )

@@ -52,7 +52,7 @@ class Release(Base):
 
 
 class Submission(Base):
-    """What a student handed in, and when it arrived. Never changed, never deleted by us."""
+    """What a student handed in, and when it arrived. Never deleted by us, nor changed but for `graded`."""
 
     __tablename__ = "submissions"
     __table_args__ = (Index("ix_submissions_whose", "course", "assignment", "student", "timestamp"),)

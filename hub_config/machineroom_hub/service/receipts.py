@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from machineroom_spawners.course import Course
 from machineroom_spawners.keys import derive
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -76,45 +77,54 @@ def signed(room: Room, verdicts: list[Verdict]) -> list[Verdict]:
     return verdicts
 
 
-def extension_of(session: Session, found: Submission) -> Extension | None:
-    """The student's own deadline for the assignment, if they were given one."""
-    return session.get(Extension, (found.course, found.assignment, found.student))
-
-
-def receipt(session: Session, found: Submission, *, grader: bool, shown: bool = True) -> dict[str, Any]:
-    """A submission's receipt. Students see their verdicts without evidence, or not at all (`shown`)."""
-    extension = extension_of(session, found)
-    feedback = session.get(Feedback, found.id)
+def lateness(session: Session, found: Submission, course: Course) -> dict[str, Any]:
+    """When a submission was due for its student, how many seconds it is late, and the % that this costs."""
+    assignment = next((a for a in course.assignments if a.name == found.assignment), None)
+    extension = session.get(Extension, (found.course, found.assignment, found.student))
     due = extension.until if extension else found.due
+    late = max(0.0, (found.timestamp - due).total_seconds()) if due else 0.0
+    penalty = course.late_policy(assignment).penalty(late) if assignment else 0.0
+    return {"due": iso(due), "late": late, "penalty": penalty}
+
+
+def receipt(session: Session, found: Submission, course: Course, *, grader: bool) -> dict[str, Any]:
+    """A submission's receipt. Students see their verdicts without evidence, or not at all."""
+    feedback = session.get(Feedback, found.id)
+    shown = grader or any(a.show_verdicts for a in course.assignments if a.name == found.assignment)
     return {
         "id": found.id,
         "course": found.course,
         "assignment": found.assignment,
         "student": found.student,
         "timestamp": iso(found.timestamp),
-        "due": iso(due),
-        "late": max(0.0, (found.timestamp - due).total_seconds()) if due else 0.0,
+        **lateness(session, found, course),
         "sha256": found.sha256,
         "size": found.size,
         "feedback": iso(feedback.time) if feedback else None,
-        "checks": reports_of(session, found, grader=grader) if grader or shown else None,
+        "checks": reports_of(session, found, grader=grader) if shown else None,
         "problem": found.problem,
         **(found.signed or {}),
         "signature": found.signature,
     }
 
 
+def genuine(session: Session, room: Room, found: Submission) -> list[Verdict]:
+    """All verdicts of a submission, oldest first; what the service did not sign counts for nothing."""
+    rows = session.scalars(select(Verdict).where(Verdict.submission == found.id).order_by(Verdict.id)).all()
+    for row in rows:
+        if not is_genuine(room, row):
+            log.error("verdict not genuine", extra={"data": {"submission": found.id, "verdict": row.id}})
+    return [row for row in rows if is_genuine(room, row)]
+
+
+def latest(verdicts: list[Verdict]) -> list[Verdict]:
+    """The newest of each task."""
+    return list({verdict.task: verdict for verdict in verdicts}.values())
+
+
 def counting(session: Session, room: Room, found: Submission) -> list[Verdict]:
-    """The newest verdict of each task of a submission; what the service did not sign counts for nothing."""
-    newest: dict[str, Verdict] = {}
-    for verdict in session.scalars(
-        select(Verdict).where(Verdict.submission == found.id).order_by(Verdict.id)
-    ):
-        if is_genuine(room, verdict):
-            newest[verdict.task] = verdict
-        else:
-            log.error("verdict not genuine", extra={"data": {"submission": found.id, "verdict": verdict.id}})
-    return list(newest.values())
+    """The verdicts of a submission that count: the newest of each task."""
+    return latest(genuine(session, room, found))
 
 
 def reports_of(session: Session, found: Submission, *, grader: bool) -> list[Report]:

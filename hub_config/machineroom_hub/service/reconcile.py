@@ -9,6 +9,7 @@ import asyncio
 from machineroom_spawners.drivers.base import MachineError
 
 from .. import prove
+from . import copies
 from .audit import log
 from .core import Service
 
@@ -32,6 +33,8 @@ def _machines(service: Service) -> None:
     driver = service.driver()
     for ref in driver.tidy():
         log.warning("a machine was left half made; what was there before is back", extra=_about(ref))
+        if ref.owner.startswith(copies.OWNER):
+            driver.delete(ref)  # with its network
     for ref in prove.leftovers(driver):
         log.warning("a proof left a machine behind; it is removed", extra=_about(ref))
         driver.delete(ref)

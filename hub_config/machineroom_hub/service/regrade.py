@@ -28,7 +28,7 @@ from .auth import Caller, CallerNow
 from .checking import ChecksBroken, Report, verdicts
 from .copies import Lost
 from .core import AssignmentName, CourseId, Service, ServiceDep
-from .judging import judge
+from .judging import Judged, is_lower, judge
 from .models import Submission, Verdict, iso
 
 router = APIRouter(tags=["checks"])
@@ -43,7 +43,7 @@ class Regraded:
 
     submission: Submission
     before: Sequence[Report]
-    after: Sequence[Report]
+    after: Judged
 
 
 @dataclass
@@ -73,8 +73,8 @@ class How(BaseModel):
 
 
 async def judged(
-    service: Service, course: Course, assignment: Assignment, found: Submission, before: Sequence[Report]
-) -> tuple[str, list[Report]]:
+    service: Service, course: Course, assignment: Assignment, found: Submission, before: Sequence[Verdict]
+) -> Judged:
     """`judge`, when there is room for more copies of machines."""
     async with service.copy_slots:
         return await service.work(judge, service, course, assignment, found, before)
@@ -165,16 +165,15 @@ async def _plan(
     say({"percent": 0, "message": f"{len(todo)} submissions to look at again, {made.same} are up to date"})
     room = anyio.CapacityLimiter(_at_once(course, assignment))
 
-    async def one(found: Submission, verdicts: Sequence[Verdict]) -> None:
-        before = [verdict.report for verdict in verdicts]
+    async def one(found: Submission, before: Sequence[Verdict]) -> None:
         try:
             async with AsyncExitStack() as turn:
                 await turn.enter_async_context(room)
                 await turn.enter_async_context(service.turns.of(f"copies of {found.id}"))
-                checks, after = await judged(service, course, assignment, found, before)
-            if checks != made.checks:
+                after = await judged(service, course, assignment, found, before)
+            if after.checks != made.checks:
                 raise Lost("the checks were changed while they ran")
-            made.regraded.append(Regraded(found, before, after))
+            made.regraded.append(Regraded(found, [verdict.report for verdict in before], after))
         except Lost as error:
             made.problems.append({"student": found.student, "submission": found.id, "problem": str(error)})
         done = len(made.regraded) + len(made.problems)
@@ -217,6 +216,33 @@ def _at_once(course: Course, assignment: Assignment) -> int:
     return max(1, min(os.cpu_count() or 1, free // max(1, needed)))
 
 
+@router.get(
+    "/courses/{course}/assignments/{assignment}/verdicts",
+    summary="The verdicts that count, of each student's last submission and the last that was graded",
+)
+async def counting(
+    course: CourseId, assignment: AssignmentName, service: ServiceDep, caller: CallerNow
+) -> list[dict[str, Any]]:
+    """`[{"student","submission","timestamp","penalty","reports":[…]}]`, with the evidence."""
+    caller.require("assist", course)
+    service.assignment(course, assignment)
+    known = service.course(course)
+
+    def collect(session: Session) -> list[dict[str, Any]]:
+        return [
+            {
+                "student": found.student,
+                "submission": found.id,
+                "timestamp": iso(found.timestamp),
+                "penalty": receipts.lateness(session, found, known)["penalty"],
+                "reports": [v.report for v in receipts.counting(session, service.room, found)],
+            }
+            for found in _chosen(session, course, assignment, None)
+        ]
+
+    return await service.read(collect)
+
+
 @router.post("/regrades/{id}/write", summary="Write what a regrade showed")
 async def write(
     id: Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")], how: How, service: ServiceDep, caller: CallerNow
@@ -241,28 +267,20 @@ async def write(
 def _write(service: Service, session: Session, caller: Caller, made: Plan, how: How) -> None:
     for each in made.regraded:
         before = {report["task"]: report for report in each.before}
-        reports = [
-            before[report["task"]]
-            if how.never_lower and _is_lower(before.get(report["task"]), report)
-            else report
-            for report in each.after
-        ]
+
+        def counting(after: Report, before: dict[str, Report] = before) -> Report:
+            had = before.get(after["task"])
+            return had if had and how.never_lower and is_lower(had, after) else after
+
+        reports = [counting(after) for after in each.after.reports]
         keep(service, session, each.submission, made.checks, reports, caller.name)
-        earned = {report["task"]: report["earned"] for report in reports}
-        subject = f"{each.submission.student} {made.assignment}"
         audit.record(
             session,
-            *(caller.name, "regrade", made.course, subject, caller.address),
+            *(caller.name, "regrade", made.course, f"{each.submission.student} {made.assignment}"),
+            caller.address,
             id=each.submission.id,
-            earned=earned,
+            earned={report["task"]: report["earned"] for report in reports},
         )
-
-
-def _is_lower(before: Report | None, after: Report) -> bool:
-    """Whether a smaller share of a task's points is earned."""
-    return before is not None and before["earned"] * (after["points"] or 1) > after["earned"] * (
-        before["points"] or 1
-    )
 
 
 def _as_json(id: str, made: Plan) -> dict[str, Any]:
@@ -282,7 +300,7 @@ def _rows(each: Regraded) -> list[dict[str, Any]]:
     """A row for each task of a submission: points before and after, and why they differ."""
     before = {report["task"]: report for report in each.before}
     rows = []
-    for after in each.after:
+    for after in each.after.reports:
         old = before.get(after["task"])
         rows.append(
             {
@@ -292,7 +310,7 @@ def _rows(each: Regraded) -> list[dict[str, Any]]:
                 "task": after["task"],
                 "before": {key: old[key] for key in ("earned", "points")} if old else None,
                 "after": {key: after[key] for key in ("earned", "points")},
-                "why": _why(old, after),
+                "why": [kept] if (kept := each.after.kept.get(after["task"])) else _why(old, after),
             }
         )
     return rows

@@ -22,6 +22,7 @@ from .core import AssignmentName, CourseId, Service, ServiceDep, SubmissionId
 from .deadlines import due_of
 from .judging import has_reboots, survive
 from .models import Extension, Release, Submission, iso, now
+from .pruning import prune_after
 from .shelf import ARCHIVE, ARCHIVE_BODY, Arriving, download, submission_file, submission_of
 
 router = APIRouter(tags=["exchange"])
@@ -59,7 +60,7 @@ async def submit(
     caller.require("learn", course)
     found, chosen = service.course(course), service.assignment(course, assignment)
     id = _id(caller.name, course, assignment, idempotency_key)
-    if already := await _receipt_of(service, caller, chosen, id):
+    if already := await _receipt_of(service, caller, found, id):
         return already
     due, arrived = await service.read(
         lambda session: _admit(session, found, chosen, caller.name, request.state.arrived)
@@ -77,10 +78,12 @@ async def submit(
             size=upload.size,
         )
         async with turn:
-            if already := await _receipt_of(service, caller, chosen, id):  # it was still on its way just now
+            if already := await _receipt_of(service, caller, found, id):  # it was still on its way just now
                 return already
             receipt = await _keep_whole(service, caller, found, chosen, row, upload)
     metrics.submissions.labels(course, assignment).inc()
+    if chosen.lab:
+        service.background(prune_after(service, row))
     return receipt
 
 
@@ -91,9 +94,7 @@ def _id(student: str, course: str, assignment: str, key: str | None) -> str:
     return hashlib.sha256("\0".join((student, course, assignment, key)).encode()).hexdigest()[:16]
 
 
-async def _receipt_of(
-    service: Service, caller: Caller, assignment: Assignment, id: str
-) -> dict[str, Any] | None:
+async def _receipt_of(service: Service, caller: Caller, course: Course, id: str) -> dict[str, Any] | None:
     """The receipt of one of the caller's submissions, if it is stored."""
 
     def look(session: Session) -> dict[str, Any] | None:
@@ -101,7 +102,7 @@ async def _receipt_of(
         if row is None:
             return None
         grader = caller.may("assist", row.course)
-        return receipts.receipt(session, row, grader=grader, shown=assignment.show_verdicts)
+        return receipts.receipt(session, row, course, grader=grader)
 
     return await service.read(look)
 
@@ -166,7 +167,7 @@ async def _keep_whole(
         upload.keep(submission_file(service, row))
         session.flush()
         grader = caller.may("assist", course.id)
-        return receipts.receipt(session, row, grader=grader, shown=assignment.show_verdicts)
+        return receipts.receipt(session, row, course, grader=grader)
 
     try:
         if has_reboots(reports):
@@ -225,7 +226,7 @@ async def submissions(
         if student not in (None, caller.name):
             raise HTTPException(403, f"{caller.name} may see their own submissions only.")
         student = caller.name
-    shown = _shows_verdicts(service, course, assignment)
+    found_course = service.course(course)
     where: list[ColumnElement[bool]] = [Submission.course == course, Submission.assignment == assignment]
     if student:
         where.append(Submission.student == student)
@@ -237,14 +238,9 @@ async def submissions(
         if latest:
             found = list({row.student: row for row in found}.values())
             found.sort(key=lambda row: (row.timestamp, row.id))
-        return [receipts.receipt(session, row, grader=grader, shown=shown) for row in found]
+        return [receipts.receipt(session, row, found_course, grader=grader) for row in found]
 
     return await service.read(collect)
-
-
-def _shows_verdicts(service: Service, course: str, assignment: str) -> bool:
-    """Whether students may see verdicts; not of an assignment that is gone from the course."""
-    return any(a.show_verdicts for a in service.course(course).assignments if a.name == assignment)
 
 
 @router.get("/submissions/{id}", summary="What was submitted", response_class=FileResponse, responses=ARCHIVE)

@@ -7,6 +7,7 @@ from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,7 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
                 ):
                     self._cleared(ref)
                     cleared.append(ref)
+        self._sweep_networks()
         return cleared
 
     def _make(
@@ -502,6 +504,14 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
             if not self._api.containers(all=True, filters={"network": network["Name"]}):
                 with suppress(APIError):  # somebody has just joined it, or removed it
                     self._api.remove_network(network["Id"])
+
+    def _sweep_networks(self) -> None:
+        """Remove empty networks of owners that are no people: whoever made them has died in between."""
+        before = datetime.now(UTC) - timedelta(seconds=30)
+        for network in self._api.networks(filters=objects.label_filter({LABEL + "room": self.room_id})):
+            owner = network["Labels"].get(LABEL + "owner", "")
+            if ":" in owner and datetime.fromisoformat(network["Created"][:19] + "+00:00") < before:
+                self.release_networks(owner)
 
     def _networks(self, owner: str) -> list[Mapping[str, Any]]:
         wanted = {LABEL + "room": self.room_id, LABEL + "owner": owner}
