@@ -74,8 +74,8 @@ def plot(figures: list[Figure], path: Path) -> None:
     better = {figure.name: figure.better for figure in figures if figure.better is not None}
     shape, axes = pyplot.subplots(figsize=(9, 0.4 * len(better) + 1.6), layout="constrained")
     colours = ["#1b7f5c" if value >= 1 else "#b3541e" for value in better.values()]
-    bars = axes.barh(list(better), list(better.values()), color=colours)
-    axes.bar_label(bars, fmt="%.2f×", padding=3)
+    bars = axes.barh(list(better), [value - 1 for value in better.values()], left=1, color=colours)
+    axes.bar_label(bars, [f"{value:.2f}×" for value in better.values()], padding=3)
     axes.axvline(1, color="#444", linewidth=1)
     axes.set_xscale("log")
     axes.margins(x=0.15)
