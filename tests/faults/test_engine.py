@@ -14,6 +14,7 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_engine_is_killed(engine: docker.DockerClient, room: Room, tmp_path: Path) -> None:
     image = engine.images.get(names.image(room.id, "lab-slim"))
     saved = tmp_path / "image.tar"
