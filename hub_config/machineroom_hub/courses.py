@@ -7,23 +7,27 @@ an update takes over what the author changed and leaves alone what an instructor
 import base64
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from machineroom_spawners.content import ContentError
-from machineroom_spawners.course import Course, read_course
+from machineroom_spawners.course import COURSE_ID, COURSE_ID_RULE, Course, read_course
 from machineroom_spawners.drivers.base import Progress, silent
 
 from . import folders, nbgrader_box, service_api
 from .images import read_manifests
 from .prove import is_proven
-from .room import Room
+from .room import SOURCE, Room
 from .survey import files, require
 
 AUTHORED = ("source", "checks", "labs", "images", "solutions")
 """The folders that come from a course's author; all else in a live folder is the instructors' own."""
+
+STARTER = SOURCE / "course_material" / "starter"
+"""What `new` makes."""
 
 _GENERATE = """
 cd "$HOME/courses/$1" || exit
@@ -68,6 +72,25 @@ def add(room: Room, path: Path, *, update: bool = False) -> Added:
     taken, kept = _take_over(course.folder, live, offered, _remembered(room, course.id))
     _remember(room, course.id, offered)
     return Added(read_course(live), False, tuple(taken), tuple(kept))
+
+
+def new(folder: Path) -> Course:
+    """Make the folder of a course: a small one that is complete, to be changed into one's own.
+
+    Raises:
+        ContentError: there is something of that name already, or it cannot be a course's.
+    """
+    if not COURSE_ID.match(folder.name):
+        raise ContentError(f"'{folder.name}' cannot be a course's name: {COURSE_ID_RULE}")
+    try:
+        folder.mkdir()
+        above = folder.parent.stat()  # root makes it, for whoever called sudo
+        os.chown(folder, above.st_uid, above.st_gid)
+        for name in _offered(STARTER):
+            folders.write(folder, name, (STARTER / name).read_bytes())
+    except OSError as error:
+        raise ContentError(f"{folder} cannot be made: {error.strerror}") from None
+    return read_course(folder)
 
 
 def get(room: Room, course_id: str) -> Course:

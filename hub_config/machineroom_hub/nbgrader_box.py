@@ -10,7 +10,7 @@ from docker.errors import DockerException, ImageNotFound
 from machineroom_spawners import names
 from machineroom_spawners.content import ContentError
 from machineroom_spawners.course import Course
-from machineroom_spawners.spawner import give
+from machineroom_spawners.ownership import give
 from machineroom_spawners.workspace import host_uid
 
 from .room import Room

@@ -182,7 +182,7 @@ def render(proof: Proof) -> Group:
         ends = [_score(plays[name]) if name in plays else Text("–") for name in ("untouched", "solution")]
         table.add_row(task.assignment, task.name, f"{task.points:g}", *ends, wrong)
     mend = [f"{p.assignment}/{p.task}: {p.name}: {p.problem}" for p in proof.plays if p.problem]
-    verdict = f"{proof.course}: {len(proof.plays)} plays of {len(proof.tasks)} tasks in {proof.seconds:.0f} s"
+    verdict = f"{proof.course}: {_extent(proof.plays, proof.tasks)} in {proof.seconds:.0f} s"
     if proof.proven:
         return Group(table, Text(""), Text(f"{verdict}: proven", "green"))
     return Group(
@@ -191,6 +191,10 @@ def render(proof: Proof) -> Group:
         *(Text(f"• {sentence}") for sentence in (*proof.problems, *mend)),
         Text(f"{verdict}: not proven; mend the points above and prove it again", "red"),
     )
+
+
+def _extent(plays: Sequence[object], tasks: Sequence[object]) -> str:
+    return f"{len(plays)} plays of {len(tasks)} task" + "s" * (len(tasks) != 1)
 
 
 def _score(play: Play) -> Text:
@@ -248,7 +252,7 @@ class _Stage:
         jobs = self._jobs(chosen)
         total = sum(len(tasks) for tasks, _, _ in jobs)
         plays: list[Play] = []
-        progress(0, f"{total} plays of {len(chosen)} tasks")
+        progress(0, _extent(range(total), chosen))
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="prove")
         try:
             waiting: set[Future[list[Play]]] = {pool.submit(self._job, *job) for job in jobs}

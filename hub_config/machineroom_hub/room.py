@@ -52,7 +52,7 @@ class Room:
         """What `up` was last told: `{"port": 8000, "demo": true, "subdomains": ""}`."""
         try:
             return json.loads((self.state / "settings.json").read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
 
     def save_settings(self, **changed: Any) -> None:

@@ -13,6 +13,7 @@ from .content import Content, ContentError, read
 from .lab import Duration, Lab, Limits, read_lab
 
 COURSE_ID = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]\Z")
+COURSE_ID_RULE = "2 to 40 lower-case letters, digits and hyphens, beginning with a letter"
 
 DEFAULT_LIMITS = Limits(memory=256 << 20, cpus=1.0, pids=256, disk=8 << 30)
 """What a machine gets when neither its lab nor its course says otherwise."""
@@ -94,10 +95,7 @@ class Course(Content):
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         if not COURSE_ID.match(self.id):
-            raise ValueError(
-                f"the folder's name '{self.id}' is the course's id: "
-                "2 to 40 lower-case letters, digits and hyphens, beginning with a letter"
-            )
+            raise ValueError(f"the folder's name '{self.id}' is the course's id: {COURSE_ID_RULE}")
         names = [a.name for a in self.assignments]
         for name in names:
             if names.count(name) > 1:

@@ -24,6 +24,7 @@ from .drivers import make_driver
 from .drivers.base import Driver, MachineError, State
 from .drivers.docker import DockerDriver
 from .names import image, slug
+from .ownership import give
 from .spec import MachineSpec, lab_specs
 from .steps import Steps
 from .turns import Turns, in_words
@@ -400,13 +401,3 @@ class DockerLabSpawner(DockerSpawner):
     def executor(self) -> ThreadPoolExecutor:
         """The threads for calls to the engine."""
         return self._executor
-
-
-def give(folder: Path, uid: int) -> None:
-    """Make `uid` the owner of all that is in `folder`; links are not followed, even if made meanwhile."""
-    os.chown(folder, uid, uid)
-    for _, folders, names, fd in os.fwalk(folder):
-        for name in folders + names:
-            with suppress(FileNotFoundError):
-                if os.stat(name, dir_fd=fd, follow_symlinks=False).st_uid != uid:
-                    os.chown(name, uid, uid, dir_fd=fd, follow_symlinks=False)

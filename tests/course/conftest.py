@@ -11,16 +11,14 @@ from machineroom_spawners.course import Course, read_course
 from machineroom_spawners.drivers import make_driver
 from machineroom_spawners.drivers.base import Driver
 
-collect_ignore = ["mini"]  # its checks are for machines
-
-MINI = Path(__file__).parent / "mini"
+STARTER = SOURCE / "course_material" / "starter"
 LINUX_INTRO = SOURCE / "course_material" / "linux-intro"
 
 
 @pytest.fixture
 def mini(tmp_path: Path) -> Path:
     """A copy of the small course, to change."""
-    return Path(shutil.copytree(MINI, tmp_path / "mini"))
+    return Path(shutil.copytree(STARTER, tmp_path / "mini"))
 
 
 @pytest.fixture(scope="session")

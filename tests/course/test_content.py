@@ -31,13 +31,13 @@ def edit_cells(course: Path, edit: Edit) -> None:
     ("file", "old", "new", "says"),
     [
         ("course.yml", "title: The", "title: [The", r"course\.yml:\d+: not valid YAML"),
-        ("course.yml", "lab: one", "labb: one", r"course\.yml:3: .*unknown key; did you mean 'lab'\?"),
+        ("course.yml", "lab: box", "labb: box", r"course\.yml:3: .*unknown key; did you mean 'lab'\?"),
         ("course.yml", "name: hello", "name: Hello World", r"course\.yml:3: assignments\.0\.name"),
-        ("course.yml", "lab: one", "lab: two", r"labs/two/lab\.yml: there is no such file"),
+        ("course.yml", "lab: box", "lab: two", r"labs/two/lab\.yml: there is no such file"),
         ("course.yml", "title: The smallest course", "description: none", r"title: this key is required"),
-        ("labs/one/lab.yml", "box:", "my-box:", "machine 'my-box': names are lower-case"),
-        ("labs/one/lab.yml", "memory: 64M", "memory: lots", "'lots' is not a size"),
-        ("labs/one/lab.yml", "box.sh", "gone.sh", r"machines\.box\.setup: .*gone\.sh: there is no such file"),
+        ("labs/box/lab.yml", "box:", "my-box:", "machine 'my-box': names are lower-case"),
+        ("labs/box/lab.yml", "setup: box.sh", "memory: lots", "'lots' is not a size"),
+        ("labs/box/lab.yml", "box.sh", "gone.sh", r"machines\.box\.setup: .*gone\.sh: there is no such file"),
     ],
 )
 def test_mistakes_in_yaml_are_told_with_their_place(mini, file, old, new, says):
@@ -53,7 +53,7 @@ def test_a_folder_with_a_bad_name_is_no_course(mini):
 
 
 def test_an_unknown_image_is_refused_with_those_there_are(mini):
-    swap(mini / "labs/one/lab.yml", "image: lab-slim", "image: windows")
+    swap(mini / "labs/box/lab.yml", "image: lab-slim", "image: windows")
     with pytest.raises(
         ContentError, match=r"box\.image: there is no image 'windows'; there are: lab, lab-slim"
     ):
@@ -120,7 +120,7 @@ def test_notebook_and_checks_must_agree(mini, runner: CheckRunner, edit, says):
 
 
 def test_two_tasks_of_one_name_are_told(mini, runner):
-    swap(mini / "course.yml", "lab: one}", "lab: one}\n  - {name: again, lab: one}")
+    swap(mini / "course.yml", "lab: box}", "lab: box}\n  - {name: again, lab: box}")
     for kind in ("checks", "source"):
         (mini / kind / "hello").rename(mini / kind / "again")
         (mini / kind / "hello").mkdir()

@@ -53,7 +53,7 @@ def test_an_update_takes_over_the_authors_changes_and_keeps_the_instructors(own_
     live = own_room.courses / "mini"
     (live / "gradebook.db").write_text("grades")
     (live / "source/hello/data.csv").write_text("an instructor's")
-    (live / "labs/one/box.sh").write_text("an instructor's")
+    (live / "labs/box/box.sh").write_text("an instructor's")
 
     (mini / "source/hello/data.csv").write_text("2")
     (mini / "source/hello/new.csv").write_text("3")
@@ -66,7 +66,7 @@ def test_an_update_takes_over_the_authors_changes_and_keeps_the_instructors(own_
     assert done.course.title == "The tiniest course"
     assert (live / "source/hello/data.csv").read_text() == "an instructor's"
     assert (live / "source/hello/data.csv.new").read_text() == "2"
-    assert (live / "labs/one/box.sh").read_text() == "an instructor's"
+    assert (live / "labs/box/box.sh").read_text() == "an instructor's"
     assert not (live / "source/hello/gone.csv").exists()
     assert (live / "gradebook.db").read_text() == "grades"
 
@@ -85,7 +85,7 @@ def test_an_update_follows_no_link_that_a_grader_planted(own_room, mini, tmp_pat
 
 
 def test_what_cannot_be_offered_is_refused(own_room, mini):
-    lab = mini / "labs/one/lab.yml"
+    lab = mini / "labs/box/lab.yml"
     lab.write_text(lab.read_text().replace("lab-slim", "beos"))
     with pytest.raises(ContentError, match="there is no image 'beos'"):
         courses.add(own_room, mini)

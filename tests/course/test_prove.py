@@ -74,7 +74,7 @@ def test_missing_solutions_are_told_and_free_points_too(mini, driver: Driver, ru
     folder = mini / "solutions/hello/greeting"
     for path in folder.iterdir():
         path.unlink()
-    (mini / "labs/one/box.sh").write_text("mkdir /srv/greetings; echo hello > /srv/greetings/hello\n")
+    (mini / "labs/box/box.sh").write_text("mkdir /srv/greetings; echo hello > /srv/greetings/hello\n")
     proof = prove(read_course(mini), driver, runner, secret=SECRET)
     assert [play.problem for play in proof.plays] == [
         "a machine that nobody touched earns 2 (test_says_hello)"
@@ -83,7 +83,7 @@ def test_missing_solutions_are_told_and_free_points_too(mini, driver: Driver, ru
 
 
 def test_a_set_up_that_fails_is_told_with_its_words(mini, driver: Driver, runner):
-    (mini / "labs/one/box.sh").write_text("echo the disk is on fire; exit 7\n")
+    (mini / "labs/box/box.sh").write_text("echo the disk is on fire; exit 7\n")
     proof = prove(read_course(mini), driver, runner, secret=SECRET)
     assert all("the disk is on fire" in play.problem for play in proof.plays)
     assert driver.machines() == []

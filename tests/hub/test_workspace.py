@@ -10,7 +10,7 @@ import pytest
 from machineroom_spawners import workspace
 from machineroom_spawners.content import ContentError
 from machineroom_spawners.course import read_course
-from machineroom_spawners.spawner import give
+from machineroom_spawners.ownership import give
 from machineroom_spawners.workspace import Seat
 
 from .conftest import COURSE, PAIR, SINGLE

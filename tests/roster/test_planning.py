@@ -18,6 +18,7 @@ COURSE = "linux-intro"
 def place(tmp_path: Path) -> Room:
     """An installation with people and a course, and no engine."""
     room = Room(tmp_path)
+    room.save_settings(demo=False)
     migrations.upgrade(room)
     with accounts.change(room) as people:
         people.add("ada", display_name="Ada Lovelace", mail="ada@u.example", password="long enough 1")

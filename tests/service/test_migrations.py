@@ -10,6 +10,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from machineroom_hub import accounts
 from machineroom_hub.db import connect
+from machineroom_hub.host import HostError
 from machineroom_hub.migrations import alembic_config, upgrade
 from machineroom_hub.room import Room
 from machineroom_hub.service.models import Audit, Feedback, Release, Submission, Verdict, now
@@ -130,3 +131,10 @@ def entry(subject: str) -> Audit:
     return Audit(
         time=now(), actor="ada", action="test", course="demo", subject=subject, address="127.0.0.1", detail={}
     )
+
+
+def test_an_older_version_is_told_that_the_database_is_newer(desk: Room) -> None:
+    with upgrade(desk).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(HostError, match="was made by a newer Machineroom"):
+        upgrade(desk)

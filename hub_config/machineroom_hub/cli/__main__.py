@@ -4,7 +4,7 @@ import sys
 
 from machineroom_spawners.content import ContentError
 from machineroom_spawners.drivers.base import MachineError
-from rich.console import Console
+from rich.markup import escape
 
 from ..accounts import AccountError
 from ..host import HostError
@@ -14,12 +14,13 @@ from ..node import NodeError
 from ..roster import RosterError
 from ..service_api import ServiceError
 from .app import app
+from .common import status_console
 
 
 def main() -> None:
     """The entry point: every command of `./machineroom`."""
     try:
-        app()
+        app(prog_name="./machineroom")
     except (
         AccountError,
         NbgraderError,
@@ -31,10 +32,9 @@ def main() -> None:
         NodeError,
         RosterError,
     ) as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"[red]machineroom:[/] {error}", markup=True
-        )
+        status_console.print("[red]machineroom:[/]", escape(str(error)))
         sys.exit(1)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -9,17 +9,19 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from machineroom_spawners.drivers.base import Progress
 
-from ..bench import figures, growth, machines, spawns, terminals, verdicts, web
-from ..bench.figures import Figure
-from ..bench.stage import stage
 from ..room import Room
 from . import progress
 from .common import State, console, print_table
+
+if TYPE_CHECKING:
+    from ..bench.figures import Figure
+
+# The bench is imported when it is called for: it brings JupyterHub, which no other command should wait for.
 
 
 class Part(StrEnum):
@@ -62,6 +64,9 @@ def bench(
     All of it takes an hour, a part of it minutes. It has a room of its own, with the images of the
     installation; nothing of it stays. Other work on this machine at the same time shows in the figures.
     """
+    from ..bench import figures, growth, machines, spawns, terminals, verdicts, web
+    from ..bench.stage import stage
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended like that, too, it clears up
     starting, checking = (sorted(set(students or usual)) for usual in ([1, 20, 50], [1, 40]))
     found: list[Figure] = []

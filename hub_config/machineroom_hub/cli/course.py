@@ -1,4 +1,4 @@
-"""course: add, list, release and prove courses."""
+"""course: make, prove, add, list and release courses."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +11,21 @@ from .. import courses, prove
 from ..host import engine
 from ..room import Room
 from . import progress
-from .common import Json, State, console, driver, print_json, print_table, restart_hub_for_courses, say
+from .common import (
+    Json,
+    State,
+    console,
+    count,
+    driver,
+    installed,
+    print_fitted,
+    print_json,
+    print_table,
+    restart_hub_for_courses,
+    say,
+)
 
-app = typer.Typer(help="Add, list, release and prove courses.", no_args_is_help=True)
+app = typer.Typer(help="Make, prove, add, list and release courses.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help="The course's folder.", exists=True, file_okay=False)]
 
@@ -21,7 +33,7 @@ Folder = Annotated[Path, typer.Argument(help="The course's folder.", exists=True
 @app.command("list")
 def show(state: State = None, json: Json = False) -> None:
     """List the courses of this installation."""
-    found = courses.listing(Room(state))
+    found = courses.listing(installed(state))
     if json:
         print_json(found)
         return
@@ -34,6 +46,18 @@ def show(state: State = None, json: Json = False) -> None:
 
 
 @app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="The folder to make; its name is the course's id.")],
+) -> None:
+    """Make a small course that is complete, to be changed into your own."""
+    course = courses.new(folder.absolute())
+    console.print(
+        f"{course.folder} is a course of one assignment: notebook, lab, checks, solutions.\n"
+        f"Change what you like, then: ./machineroom course prove {folder}"
+    )
+
+
+@app.command()
 def add(
     folder: Folder,
     update: Annotated[
@@ -42,18 +66,17 @@ def add(
     state: State = None,
 ) -> None:
     """Add a course from its folder, or bring it up to date; what instructors changed here is kept."""
-    room = Room(state)
+    room = installed(state)
     added = courses.add(room, folder, update=update)
-    verb = (
-        "added"
-        if added.new
-        else "updated"
-        if update
-        else "was there already (take over changes with --update)"
-    )
-    console.print(
-        f"{added.course.id}: {verb}" + (f", {len(added.taken)} files taken over" if added.taken else "")
-    )
+    if added.new:
+        verb = "added"
+    elif not update:
+        verb = "was there already (take over its author's changes with --update)"
+    elif added.taken:
+        verb = f"updated, {count(len(added.taken), 'file')} taken over"
+    else:
+        verb = "nothing to take over"
+    console.print(f"{added.course.id}: {verb}")
     for name in added.kept:
         console.print(f"  {name} was changed by an instructor and kept; the author's version is {name}.new")
     restart_hub_for_courses(room)
@@ -70,7 +93,7 @@ def release(
 ) -> None:
     """Generate the students' version of an assignment and let students fetch it."""
     with progress.one(assignment) as told:
-        courses.release(Room(state), course, assignment, unproven=unproven, progress=told)
+        courses.release(installed(state), course, assignment, unproven=unproven, progress=told)
     console.print(f"{assignment} of {course} can be fetched")
 
 
@@ -98,7 +121,7 @@ def prove_course(
     if json:
         print_json(proof.as_json())
     else:
-        console.print(prove.render(proof))
+        print_fitted(prove.render(proof))
     raise typer.Exit(0 if proof.proven else 1)
 
 

@@ -9,9 +9,8 @@ import typer
 
 from .. import grading, service_api
 from ..host import HostError
-from ..room import Room
 from . import progress
-from .common import Json, State, console, print_json, print_table, status_console, step
+from .common import Json, State, console, installed, print_json, print_table, status_console, step
 
 app = typer.Typer(
     help="Submissions, receipts, extensions and regrades of the courses here.", no_args_is_help=True
@@ -28,7 +27,7 @@ def submissions(
     course: Course, assignment: Assignment, student: Student = None, state: State = None, json: Json = False
 ) -> None:
     """List what was submitted: when, how late, with which machines, and for how many points."""
-    found = grading.receipts(Room(state), course, assignment, student)
+    found = grading.receipts(installed(state), course, assignment, student)
     if json:
         print_json(found)
         return
@@ -58,7 +57,7 @@ def verify(
         shown = json_module.loads(receipt.read_text(encoding="utf-8"))
     except ValueError as error:
         raise HostError(f"{receipt} is no receipt: {error}") from None
-    found = service_api.call(Room(state), "POST", "receipts/verify", json=shown).json()
+    found = service_api.call(installed(state), "POST", "receipts/verify", json=shown).json()
     if json:
         print_json(found)
     elif found["valid"]:
@@ -83,7 +82,7 @@ def extend(
     """Give one student a deadline of their own; what they have submitted is judged by it as well."""
     path = f"courses/{course}/assignments/{assignment}/extensions/{student}"
     if withdraw:
-        service_api.call(Room(state), "DELETE", path)
+        service_api.call(installed(state), "DELETE", path)
         console.print(f"{student} has no extension of {assignment} any more")
         return
     try:
@@ -91,7 +90,7 @@ def extend(
     except ValueError:
         raise HostError("say until when, as in --until 2027-03-01T18:00+01:00") from None
     moment = moment if moment.tzinfo else moment.astimezone()
-    kept = service_api.call(Room(state), "PUT", path, json={"until": moment.isoformat()}).json()
+    kept = service_api.call(installed(state), "PUT", path, json={"until": moment.isoformat()}).json()
     console.print(f"{student} may submit {assignment} until {kept['until'][:19].replace('T', ' ')} UTC")
 
 
@@ -99,7 +98,7 @@ def extend(
 def extensions(course: Course, assignment: Assignment, state: State = None, json: Json = False) -> None:
     """List the students who have a deadline of their own."""
     path = f"courses/{course}/assignments/{assignment}/extensions"
-    found = service_api.call(Room(state), "GET", path).json()
+    found = service_api.call(installed(state), "GET", path).json()
     if json:
         print_json(found)
         return
@@ -120,7 +119,7 @@ def regrade(
     json: Json = False,
 ) -> None:
     """Run the checks as they are now on the machines as they were submitted; shown first, then written."""
-    room = Room(state)
+    room = installed(state)
     with progress.one(assignment) as told:
         made = grading.plan(room, course, assignment, student, told)
     if not json:
@@ -157,7 +156,7 @@ def prune(
     A submission that counts (the last in time, the last that was graded) keeps its machines. The
     submission itself, its verdicts and its receipt always stay.
     """
-    room = Room(state)
+    room = installed(state)
     policy = {"keep": keep, "released_days": released_days}
     path = f"courses/{course}/snapshots/prune"
     found = service_api.call(room, "POST", path, json=policy).json()

@@ -3,11 +3,14 @@
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from machineroom_spawners.course import read_course
 
 from .. import accounts, addresses, courses, demo, images, migrations, node
 from ..host import HostError, doctor, engine, firewall, packages, processes
@@ -15,7 +18,19 @@ from ..host.network import ensure_hub_network
 from ..hub_api import HubApi
 from ..room import SOURCE, Room
 from . import progress
-from .common import Json, State, console, print_json, print_table, say, step
+from .common import (
+    Json,
+    State,
+    confirm,
+    console,
+    count,
+    installed,
+    print_json,
+    print_table,
+    say,
+    status_console,
+    step,
+)
 
 DEMO_COURSE = SOURCE / "course_material" / "linux-intro"
 
@@ -27,13 +42,26 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(diagnose)
 
 
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Say to whoever breaks it off that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        status_console.print("[red]machineroom:[/] broken off; ./machineroom up goes on where it was")
+        raise
+
+
+@_resumable()
 def up(
     port: Annotated[
-        int | None, typer.Option(help="Public port on 127.0.0.1; the next hundred is ours too.")
+        int | None,
+        typer.Option(min=1, max=65452, help="Public port on 127.0.0.1; the next hundred is ours too."),
     ] = None,
     state: State = None,
     course: Annotated[
-        list[Path] | None, typer.Option(help="A course folder to load as well; may be repeated.")
+        list[Path] | None,
+        typer.Option(exists=True, file_okay=False, help="A course folder to load as well; may be repeated."),
     ] = None,
     subdomains: Annotated[
         str | None,
@@ -54,17 +82,20 @@ def up(
     """
     began = time.monotonic()
     room = Room(state)
-    _ = room.secret
-    remembered = room.settings
-    demo_wanted = not no_demo and remembered.get("demo", True)
+    demo_wanted = not no_demo and room.settings.get("demo", True)
+    folders = [*([DEMO_COURSE] if demo_wanted else []), *(course or [])]
+    for folder in folders:
+        read_course(folder)  # a mistake in it is told now, not after minutes
     host = room.subdomains if subdomains is None else _subdomain_host(room, subdomains)
-    room.save_settings(port=port or room.port, demo=demo_wanted, subdomains=host)
-    doctor.refuse_taken_ports(room)
+    doctor.refuse_taken_ports(room, port or room.port)
+    _found(room, port=port or room.port, demo=demo_wanted, subdomains=host)
 
     with step("Host: packages, Docker engine"):
         packages.install(packages.missing(), say)
         client = engine.ensure(say, room.id, configure=configure_docker)
         doctor.raise_kernel_limits(say)
+    for folder in folders:  # before the images: a course may bring its own
+        courses.add(room, folder, update=True)  # what instructors changed here is kept
     with ThreadPoolExecutor(1) as pool:
         proxy = pool.submit(node.install_proxy, room)  # npm works while images are built
         with progress.many() as told:
@@ -74,12 +105,8 @@ def up(
     with step("Network and firewall"):
         gateway = ensure_hub_network(client, room)
         firewall.apply(room)
-    with step("Database, courses and accounts"):
-        migrations.upgrade(room)
-        for folder in [*([DEMO_COURSE] if demo_wanted else []), *(course or [])]:
-            courses.add(room, folder, update=True)  # what instructors changed here is kept
-        if demo_wanted:
-            demo.make_accounts(room)
+    if demo_wanted:
+        demo.make_accounts(room)
     with step("Proxy, hub and service"):
         processes.start(room, processes.programs(room, gateway, proxy_path, node.node_bin()))
         hub = HubApi(room, gateway)
@@ -92,8 +119,21 @@ def up(
         rows = [[a["role"], a["name"], a["password"]] for a in demo.accounts_file(room)]
         print_table("", ["role", "user", "password"], rows, "")
     elif not accounts.listing(room):
-        console.print("There are no accounts yet.")
+        console.print("There are no accounts yet: ./machineroom accounts add NAME --course COURSE")
     console.print("[dim]Stop it with ./machineroom down; see it with ./machineroom status[/]")
+
+
+def _found(room: Room, **settings: object) -> None:
+    """Make the state directory with secret, database and settings, or bring them to this version."""
+    try:
+        _ = room.secret
+        migrations.upgrade(room)
+        room.save_settings(**settings)
+    except OSError as error:
+        raise HostError(
+            f"{room.state} cannot be the state directory ({error.strerror}): "
+            "mend that, or name another with ./machineroom up --state DIR"
+        ) from None
 
 
 def down(
@@ -107,9 +147,9 @@ def down(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")] = False,
 ) -> None:
     """Stop everything. Machines, work and grades are kept, and are there again after `up`."""
-    room = Room(state)
+    room = Room(state) if purge else installed(state)  # of one that broke, traces may be left to purge
     if purge and not yes:
-        typer.confirm(f"Remove every machine, home, course and grade of {room.state}, for ever?", abort=True)
+        confirm(f"Remove every machine, home, course and grade of {room.state}, for ever?")
     if purge and engine.client() is None and shutil.which("dockerd"):
         engine.start(say, room.id)  # or what it keeps of this room would be left, and nobody's
     with step("Hub, proxy and service"):
@@ -128,6 +168,11 @@ def down(
     if purge:
         firewall.remove(room)
         shutil.rmtree(room.state, ignore_errors=True)
+        if room.state.exists():
+            raise HostError(
+                f"{room.state} could not be removed wholly (fuser -v {room.state} says what holds it): "
+                "mend that and call this again"
+            )
     engine.stop(say, room.id)
     console.print("Machineroom is down." + (" Nothing of it is left." if purge else " All work is kept."))
 
@@ -157,14 +202,16 @@ def status(state: State = None, json: Json = False) -> None:
         rows = [[name, programs.get(name, "not running").lower()] for name in processes.PROGRAMS]
         rows += [
             ["engine", f"Docker {report['engine']}" if client else "does not answer"],
-            ["running", f"{report['workspaces_running']} workspaces, {machines} machines"],
+            ["running", f"{count(len(containers) - machines, 'workspace')}, {count(machines, 'machine')}"],
         ]
         print_table(f"Machineroom at {report['url']} ({room.state})", ["part", "state"], rows, "")
     if set(programs.values()) != {"RUNNING"} or client is None:
-        if not json:
+        if not json and room.settings:
             console.print(
                 "Not everything runs: ./machineroom up starts it, ./machineroom doctor says what is wrong."
             )
+        elif not json:
+            console.print(f"There is no installation in {room.state}: ./machineroom up makes it.")
         raise typer.Exit(1)
 
 
@@ -187,10 +234,10 @@ def logs(
     part: Annotated[str, typer.Argument(help="hub, proxy, service or supervisord.")] = "hub",
     state: State = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many lines to begin with.")] = 60,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines to begin with.")] = 60,
 ) -> None:
     """Show the log of one part."""
-    room = Room(state)
+    room = installed(state)
     path = room.logs / f"{part}.log"
     if not path.is_file():
         known = (

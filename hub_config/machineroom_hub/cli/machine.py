@@ -1,5 +1,6 @@
 """machine: look at, and act on, students' machines."""
 
+import difflib
 import os
 import select
 import signal
@@ -10,15 +11,29 @@ import tty
 from typing import Annotated
 
 import typer
-from machineroom_spawners.course import read_course
+from machineroom_spawners import names
+from machineroom_spawners.course import read_course, read_courses
 from machineroom_spawners.drivers.base import Console, Machine
 from machineroom_spawners.drivers.docker import DockerDriver
 from machineroom_spawners.spec import MachineRef, MachineSpec, machine_spec
 
+from .. import accounts
 from ..host import HostError
 from ..room import Room
 from . import progress
-from .common import Json, State, console, driver, print_json, print_table, step
+from .common import (
+    Json,
+    State,
+    confirm,
+    console,
+    driver,
+    installed,
+    print_json,
+    print_table,
+    step,
+    unknown_course,
+    when,
+)
 
 app = typer.Typer(help="Look at, and act on, students' machines.", no_args_is_help=True)
 
@@ -30,6 +45,9 @@ Which = Annotated[
 ]
 
 
+SnapshotName = Annotated[str, typer.Argument(help="The snapshot's name: ./machineroom machine snapshots.")]
+
+
 @app.command("list")
 def show(
     state: State = None,
@@ -38,16 +56,14 @@ def show(
     json: Json = False,
 ) -> None:
     """List machines with their state."""
-    found = sorted(driver(Room(state)).machines(owner, course), key=lambda m: m.ref)
+    room = installed(state)
+    found = sorted(driver(room).machines(owner, course), key=lambda m: m.ref)
     if json:
         print_json([_plain(m) for m in found])
         return
-    rows = [
-        [str(m.ref), m.state, m.image, m.driver, m.address or "–", f"{m.created:%Y-%m-%d %H:%M}"]
-        for m in found
-    ]
+    rows = [[str(m.ref), m.state, m.image, m.driver, m.address or "–", when(m.created)] for m in found]
     print_table(
-        "", ["machine", "state", "image", "driver", "address", "created"], rows, "There are no machines."
+        "", ["machine", "state", "image", "driver", "address", "created"], rows, _none(room, owner, course)
     )
 
 
@@ -56,10 +72,10 @@ def reset(
     which: Which, state: State = None, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 ) -> None:
     """Replace a machine by a clean one. What is on it is lost; its snapshots are kept."""
-    room = Room(state)
+    room = installed(state)
     hands, ref = find(room, which)
     if not yes:
-        typer.confirm(f"Everything on {ref} that is not in a snapshot will be lost. Reset it?", abort=True)
+        confirm(f"Everything on {ref} that is not in a snapshot will be lost. Reset it?")
     with progress.one(ref.machine) as told:
         machine = hands.reset(_spec(room, ref), told)
     console.print(f"{ref} is clean and {machine.state}")
@@ -86,7 +102,7 @@ def stop(which: Which, state: State = None) -> None:
 @app.command()
 def start(which: Which, state: State = None) -> None:
     """Start a stopped or suspended machine and wait until it answers."""
-    room = Room(state)
+    room = installed(state)
     hands, ref = find(room, which)
     with progress.one(ref.machine) as told:
         machine = hands.ensure(_spec(room, ref), told)
@@ -95,10 +111,21 @@ def start(which: Which, state: State = None) -> None:
 
 @app.command()
 def snapshot(
-    which: Which, name: Annotated[str, typer.Argument(help="A name for the snapshot.")], state: State = None
+    which: Which,
+    name: Annotated[str, typer.Argument(help="A name for the snapshot.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="In the place of a snapshot of this name.")
+    ] = False,
+    state: State = None,
 ) -> None:
     """Save a machine's disk under a name."""
-    hands, ref = find(Room(state), which)
+    hands, ref = find(installed(state), which)
+    earlier = next((s for s in hands.snapshots(ref) if s.name == name), None)
+    if earlier and not replace:
+        raise HostError(
+            f"{ref} has a snapshot '{name}' already, of {when(earlier.created)}: "
+            "take another name, or put the new one in its place with --replace"
+        )
     with step(f"Snapshot {name} of {ref}"):
         made = hands.snapshot(ref, name)
     console.print(f"{made.size / 1e6:.1f} MB beyond its image")
@@ -107,27 +134,45 @@ def snapshot(
 @app.command()
 def snapshots(which: Which, state: State = None, json: Json = False) -> None:
     """List a machine's snapshots."""
-    hands, ref = find(Room(state), which)
+    hands, ref = find(installed(state), which)
     found = hands.snapshots(ref)
     if json:
-        print_json([{"name": s.name, "created": s.created, "size": s.size} for s in found])
+        print_json([{"name": s.name, "created": s.created.isoformat(), "size": s.size} for s in found])
         return
-    rows = [[s.name, f"{s.created:%Y-%m-%d %H:%M}", f"{s.size / 1e6:.1f} MB"] for s in found]
+    rows = [[s.name, when(s.created), f"{s.size / 1e6:.1f} MB"] for s in found]
     print_table(str(ref), ["snapshot", "made", "size"], rows, f"{ref} has no snapshots.")
+
+
+@app.command()
+def forget(
+    which: Which,
+    name: SnapshotName,
+    state: State = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a snapshot. The machine stays as it is."""
+    hands, ref = find(installed(state), which)
+    known = [s.name for s in hands.snapshots(ref)]
+    if name not in known:
+        raise HostError(f"{ref} has no snapshot '{name}'; it has: {', '.join(known) or 'none'}")
+    if not yes:
+        confirm(f"Delete the snapshot '{name}' of {ref}, for ever?")
+    hands.delete_snapshot(ref, name)
+    console.print(f"{ref} has no snapshot '{name}' any more")
 
 
 @app.command()
 def restore(
     which: Which,
-    name: str,
+    name: SnapshotName,
     state: State = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Replace a machine by one made from a snapshot."""
-    room = Room(state)
+    room = installed(state)
     hands, ref = find(room, which)
     if not yes:
-        typer.confirm(f"What is on {ref} now will be lost. Restore '{name}'?", abort=True)
+        confirm(f"What is on {ref} now will be lost. Restore '{name}'?")
     with progress.one(ref.machine) as told:
         hands.restore(_spec(room, ref), name, told)
     console.print(f"{ref} is as it was in snapshot '{name}'")
@@ -136,15 +181,16 @@ def restore(
 @app.command("console")
 def open_console(which: Which, state: State = None) -> None:
     """Open a root terminal on a machine without its ssh. Leave it with exit or Ctrl-]."""
-    hands, ref = find(Room(state), which)
+    hands, ref = find(installed(state), which)
     if not sys.stdin.isatty():
-        raise HostError("a console needs a terminal; to run one command use docker exec")
+        container = names.machine(hands.room_id, ref.owner, ref.course, ref.lab, ref.machine)
+        raise HostError(f"a console needs a terminal; for one command: docker exec {container} COMMAND")
     size = os.get_terminal_size()
     _bridge(hands.console(ref, size.lines, size.columns))
 
 
 def _act(which: str, state: State, action: str) -> None:
-    hands, ref = find(Room(state), which)
+    hands, ref = find(installed(state), which)
     with step(f"{action} {ref}"):
         machine = getattr(hands, action)(ref)
     console.print(f"{ref} is {machine.state}")
@@ -163,12 +209,33 @@ def find(room: Room, which: str) -> tuple[DockerDriver, MachineRef]:
     ]
     if len(found) == 1:
         return hands, found[0]
-    listed = "".join(f"\n    {ref}" for ref in sorted(found or [m.ref for m in hands.machines(owner)]))
     if found:
-        raise HostError(f"'{which}' may mean several machines, say which:{listed}")
+        raise HostError(f"'{which}' may mean several machines, say which:{_listed(found)}")
+    if theirs := [m.ref for m in hands.machines(owner)]:
+        raise HostError(f"there is no machine '{which}'. {owner} has:{_listed(theirs)}")
+    everybody = {m.ref.owner for m in hands.machines()}
+    if near := difflib.get_close_matches(owner, everybody):
+        raise HostError(f"there is no machine '{which}'. Did you mean {' or '.join(near)}?")
     raise HostError(
-        f"there is no machine '{which}'."
-        + (f" {owner} has:{listed}" if listed else " See: ./machineroom machine list")
+        f"there is no machine '{which}', and {owner or 'nobody'} has none: ./machineroom machine list"
+    )
+
+
+def _listed(refs: list[MachineRef]) -> str:
+    return "".join(f"\n    {ref}" for ref in sorted(refs))
+
+
+def _none(room: Room, owner: str | None, course: str | None) -> str:
+    """Why there is no machine to list."""
+    if course and course not in read_courses(room.courses):
+        raise unknown_course(room, course)
+    if owner and accounts.get(room, owner) is None:
+        raise HostError(f"there is no account '{owner}': ./machineroom accounts list shows them all")
+    return (
+        "There are no machines"
+        + f" of {owner}" * bool(owner)
+        + f" in {course}" * bool(course)
+        + " yet: they are made when a student logs in."
     )
 
 

@@ -1,7 +1,8 @@
 """Progress on the terminal: a bar per image, a line per machine."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from threading import Lock
 
 from machineroom_spawners.drivers.base import Progress
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -17,19 +18,25 @@ def _bars() -> Bars:
         TimeElapsedColumn(),
         TextColumn("[dim]{task.description}"),
         console=status_console,
+        disable=not status_console.is_terminal,  # a log gets lines
     )
 
 
 @contextmanager
 def many() -> Iterator[Callable[[str, int, str], None]]:
     """A bar for each name that is told of: `told(name, percent, sentence)`."""
-    with _bars() as bars:
+    with ExitStack() as shown:
+        bars = _bars()
         known: dict[str, TaskID] = {}
         spoken: dict[str, str] = {}
+        lock = Lock()
 
         def told(name: str, percent: int, sentence: str) -> None:
-            if name not in known:
-                known[name] = bars.add_task("", total=100, name=name)
+            with lock:
+                if not known:
+                    shown.enter_context(bars)  # not before: an error may be all that there is to show
+                if name not in known:
+                    known[name] = bars.add_task("", total=100, name=name)
             bars.update(known[name], completed=percent, description=sentence)
             headline = sentence.partition(":")[0]
             if not status_console.is_terminal and spoken.get(name) != headline:

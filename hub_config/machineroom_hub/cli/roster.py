@@ -12,7 +12,7 @@ from ..host import HostError
 from ..room import Room
 from ..roster import Kind, Plan
 from ..roster.sheet import handout
-from .common import Json, State, console, print_json, print_table
+from .common import Json, State, console, installed, print_json, print_table
 
 app = typer.Typer(help="Import a class from its registrar's list; make login links.", no_args_is_help=True)
 
@@ -52,7 +52,7 @@ def import_(
 
     Students who are not on the list leave the course; their accounts, work and grades are kept.
     """
-    room = Room(state)
+    room = installed(state)
     known = read_courses(room.courses)
     if course not in known:
         raise HostError(
@@ -96,7 +96,7 @@ def make_links(
     state: State = None,
 ) -> None:
     """Write a page to print with one-time login links: whoever has one chooses a password and is in."""
-    room = Room(state)
+    room = installed(state)
     wanted = list(names or ())
     if course:
         wanted += [a.name for a in accounts.listing(room, course) if a.active and not a.password_hash]

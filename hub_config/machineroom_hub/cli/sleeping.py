@@ -2,18 +2,21 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from machineroom_spawners.drivers.base import State as MachineState
 
 from ..accounts import transaction
 from ..migrations import upgrade
-from ..room import Room
-from ..service import idle
 from ..service.models import now
-from .common import Json, State, console, driver, print_json, print_table
+from .common import Json, State, console, driver, installed, print_json, print_table
 from .machine import Which, app, find
+
+if TYPE_CHECKING:
+    from ..service import idle
+
+# Imported when it is called for: it brings the whole service, which no other command should wait for.
 
 
 @app.command()
@@ -23,7 +26,9 @@ def keep(
     state: State = None,
 ) -> None:
     """Keep a machine awake though nothing happens on it. For ever: `always_on` in its lab.yml."""
-    room = Room(state)
+    from ..service import idle
+
+    room = installed(state)
     _, ref = find(room, which)
     upgrade(room)
     until = now() + timedelta(hours=hours) if hours else None
@@ -41,7 +46,9 @@ def sleep(
     json: Json = False,
 ) -> None:
     """Show which machines are asleep or kept awake, and how long all have slept."""
-    room = Room(state)
+    from ..service import idle
+
+    room = installed(state)
     upgrade(room)
     states = {m.ref: m.state for m in driver(room).machines(None, course)}
     with transaction(room) as session:
@@ -68,7 +75,7 @@ class _Slept:
     seconds: float
 
     @classmethod
-    def of(cls, row: idle.Sleep, state: MachineState) -> "_Slept":
+    def of(cls, row: "idle.Sleep", state: MachineState) -> "_Slept":
         moment = now()
         asleep = (moment - row.since).total_seconds() if row.since else 0.0
         kept = row.kept if row.kept and row.kept > moment else None

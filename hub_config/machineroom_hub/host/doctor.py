@@ -181,16 +181,18 @@ def raise_kernel_limits(say: Callable[[str], None]) -> None:
         say(f"Raised fs.inotify.max_user_instances to {INOTIFY_WANTED} until the next reboot")
 
 
-def refuse_taken_ports(room: Room) -> None:
-    """Raise HostError if another program listens on one of our ports."""
-    if processes.states(room):
+def refuse_taken_ports(room: Room, public: int) -> None:
+    """Raise HostError if another program listens on one of our ports, `public` being the first of them."""
+    if public == room.port and processes.states(room):
         return
-    for address, port, what in (
-        ("127.0.0.1", room.port, "the public port"),
-        ("127.0.0.1", room.proxy_api_port, "the proxy's API"),
-        ("", room.hub_port, "the hub"),  # on a network's gateway, which may not be there yet
-        ("", room.service_port, "the service"),
+    another = public + 1000 if public < 60000 else public - 1000
+    for address, offset, what in (
+        ("127.0.0.1", 0, "the public port"),
+        ("127.0.0.1", room.proxy_api_port - room.port, "the proxy's API"),
+        ("", room.hub_port - room.port, "the hub"),  # on a network's gateway, which may not be there yet
+        ("", room.service_port - room.port, "the service"),
     ):
+        port = public + offset
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -198,5 +200,5 @@ def refuse_taken_ports(room: Room) -> None:
             except OSError:
                 raise HostError(
                     f"port {port} ({what}) is taken (ss -ltnp 'sport = :{port}' says by what): "
-                    f"stop that, or take another port with ./machineroom up --port {room.port + 1000}"
+                    f"stop that, or take another port with ./machineroom up --port {another}"
                 ) from None

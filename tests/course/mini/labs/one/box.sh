@@ -1,2 +1,0 @@
-#!/bin/sh
-mkdir /srv/greetings
