@@ -175,8 +175,12 @@ class Stage:
 
 
 @contextmanager
-def stage(installation: Room, students: list[str], graders: list[str]) -> Iterator[Stage]:
+def stage(
+    installation: Room, students: list[str], graders: list[str], progress: images.Progress = images.silent
+) -> Iterator[Stage]:
     """A stage in a folder of its own. However it is left, nothing of it stays.
+
+    `progress` tells of images that are made anew, when they are older than their source.
 
     Raises:
         HostError: the engine does not answer, or an image is not built.
@@ -196,7 +200,7 @@ def stage(installation: Room, students: list[str], graders: list[str]) -> Iterat
         closing.callback(firewall.remove, room)
         closing.callback(images.remove_images, room)
         closing.callback(engine.purge, client, room.id)
-        images.build(room)  # all their layers are there
+        images.build(room, progress=progress)  # mostly of layers that are there
         yield Stage(room, installation, client, closing, students, graders)
     finally:
         with undisturbed():

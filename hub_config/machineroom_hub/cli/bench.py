@@ -74,7 +74,7 @@ def bench(
     pupils = [*spawns.people(starting, runs), terminals.STUDENT, web.STUDENT]
     with progress.many() as told:
         try:
-            with stage(Room(state), pupils, verdicts.people(max(checking))) as here:
+            with stage(Room(state), pupils, verdicts.people(max(checking)), told) as here:
                 measures: dict[Part, Callable[[Progress], list[Figure]]] = {
                     Part.MACHINES: lambda told: machines.measure(here, runs, told),
                     Part.SPAWNS: lambda told: spawns.measure(here, starting, runs, told),
