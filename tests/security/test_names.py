@@ -119,7 +119,7 @@ def log_in(page: Page, installation: Installation, name: str, to: str) -> Page:
 
 def serve(hub: HubApi, wanted: bool) -> None:
     """Have chen's server run, or not."""
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 400
     if bool(hub.call("GET", "/users/chen").json()["servers"]) != wanted:
         hub.call("POST" if wanted else "DELETE", "/users/chen/server")
     while True:
