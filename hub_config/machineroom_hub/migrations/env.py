@@ -6,8 +6,9 @@ from machineroom_hub.accounts import Account
 from machineroom_hub.db import Base
 from machineroom_hub.links import LoginLink
 from machineroom_hub.service import models
+from machineroom_hub.service.idle import Sleep
 
-tables = (Account, LoginLink, models.Audit)
+tables = (Account, LoginLink, Sleep, models.Audit)
 assert {table.metadata for table in tables} == {Base.metadata}  # every table is imported
 
 context.configure(
