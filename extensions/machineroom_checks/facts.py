@@ -59,7 +59,8 @@ class _File(GNUFile):
 
     def contains(self, pattern: str) -> bool:
         """Whether a line of the file matches `pattern`, as grep understands it."""
-        return self.run_test("[ -f %s ] && grep -qs -- %s %s", self.path, pattern, self.path).rc == 0
+        plain = f"[ -f %s ] && ! find -L %s -maxdepth 0 -size +{SUMMED}k | grep -q ."
+        return self.run_test(f"{plain} && grep -qs -- %s %s", *[self.path] * 2, pattern, self.path).rc == 0
 
     @property
     def md5sum(self) -> str:

@@ -1,5 +1,6 @@
 """A student who is root forges: it gains nothing, hangs nothing, and is seen."""
 
+import re
 from collections.abc import Callable, Iterator
 from textwrap import dedent
 from typing import Any
@@ -94,6 +95,111 @@ def test_facts_are_so_before_anything_is_forged(verdicts: Verdicts) -> None:
     for name in ("test_mode", "test_content", "test_user", "test_processes", "test_sockets", "test_network"):
         assert trusts(found[name]) == {"outside"}, found[name]
     assert trusts(found["test_package"]) == trusts(found["test_web"]) == {"machine"}
+
+
+@pytest.mark.parametrize(
+    ("trap", "said"),
+    [
+        ("mkfifo /srv/trap", "not a plain file"),
+        ("ln -s /dev/zero /srv/trap", "not a plain file"),
+        ("ln -s /dev/tty /srv/trap", "not a plain file"),
+        ("truncate -s 100G /srv/trap", "larger than 1024 KB"),
+        ("ln -s /checks/files/test_it.py /srv/trap", "No such file"),
+        ("ln -s /var/lib/machineroom/secret /srv/trap", "No such file"),
+        ("ln -s trap /srv/trap", "Too many levels|Symbolic link loop|ELOOP"),
+    ],
+)
+def test_what_is_no_plain_file_is_not_waited_for(
+    verdicts: Verdicts, root: Callable[[str], None], trap: str, said: str
+) -> None:
+    root(f"rm -rf /srv/trap; {trap}")
+    found = verdicts(
+        """
+        def test_content(machine): assert machine.file('/srv/trap').content_string
+        def test_contains(machine): assert machine.file('/srv/trap').contains('x')
+        def test_the_next_is_right(machine): assert machine.file('/etc/hostname').content_string == 'web\\n'
+        """
+    )
+    assert [check["outcome"] for check in found.values()] == ["failed", "failed", "passed"], found
+    assert re.search(said, found["test_content"]["observed"]), found["test_content"]
+    root("rm -f /srv/trap")
+
+
+def test_a_checksum_of_a_hundred_gigabytes_is_refused(
+    verdicts: Verdicts, root: Callable[[str], None]
+) -> None:
+    root("truncate -s 100G /srv/trap")
+    (check,) = verdicts("def test_sum(machine): assert machine.file('/srv/trap').sha256sum").values()
+    assert check["outcome"] == "failed"
+    assert "larger than" in check["observed"]
+    root("rm -f /srv/trap")
+
+
+def test_a_folder_of_very_many_entries_is_cut(verdicts: Verdicts, root: Callable[[str], None]) -> None:
+    many = "import os; os.mkdir('/srv/many'); [os.mknod(f'/srv/many/{n:0120}') for n in range(10_000)]"
+    root(f'/usr/bin/python3 -c "{many}"')
+    found = verdicts(
+        """
+        def test_list(machine): assert len(machine.file('/srv/many').listdir()) == 10_000
+        def test_find(machine): assert machine.run("find /srv/many -name 'x*' | wc -l").stdout.strip() == '0'
+        def test_the_next_is_right(machine): assert machine.file('/srv/many').is_directory
+        """
+    )
+    assert [check["outcome"] for check in found.values()] == ["failed", "passed", "passed"], found
+    root("rm -r /srv/many")
+
+
+def test_nothing_is_mounted_over_what_we_read(
+    session: Session, verdicts: Verdicts, root: Callable[[str], None]
+) -> None:
+    root("mkdir -p /srv/fake/1; echo systemd >/srv/fake/1/comm; cp -r /etc /srv/fake/etc")
+    for attack in (
+        "mount --bind /srv/fake /proc",
+        "mount --bind /srv/fake/etc /etc",
+        "mount --bind /srv/fake /.machineroom",
+        "unshare -m true",
+        "nsenter -t 1 -m -p mount -t tmpfs none /proc",
+        "ln -sfn /srv/fake /proc/1",
+        "mv /.machineroom /srv/old",
+    ):
+        assert session.run(f"PATH=/usr/sbin:/usr/bin:/sbin:/bin /usr/bin/bash -c '{attack}'").rc != 0, attack
+    assert not not_passed(verdicts(FACTS))
+    root("rm -rf /srv/fake")
+
+
+def test_a_service_runs_only_while_the_kernel_knows_a_process_of_it(
+    session: Session, verdicts: Verdicts, root: Callable[[str], None]
+) -> None:
+    check = "def test_it(machine): assert machine.service('shop').is_running\n"
+    root("systemd-run --unit=shop /usr/bin/sleep 1000")
+    assert not not_passed(verdicts(check))
+    root(
+        """
+        top=/sys/fs/cgroup/systemd; [ -d $top ] || top=/sys/fs/cgroup
+        mkdir $top/aside.slice; systemctl show -P MainPID shop >$top/aside.slice/cgroup.procs
+        """
+    )
+    assert session.run("/usr/bin/systemctl is-active shop").stdout == b"active\n"
+    assert verdicts(check)["test_it"]["outcome"] == "failed"
+    root("systemctl stop shop")
+
+
+def test_a_package_that_only_the_data_base_knows_is_not_installed(
+    verdicts: Verdicts, root: Callable[[str], None]
+) -> None:
+    root(
+        """
+        printf 'Package: nginx\\nStatus: install ok installed\\nArchitecture: all\\nVersion: 1\\n' >/root/new
+        printf 'Maintainer: me <m@e>\\nDescription: no\\n\\n' | cat /root/new - >>/var/lib/dpkg/status
+        """
+    )
+    check = "def test_it(machine): assert machine.package('nginx').is_installed\n"
+    assert verdicts(check)["test_it"]["outcome"] == "failed"
+    root("printf '/.\\n/usr\\n/usr/sbin\\n/usr/sbin/nginx\\n' >/var/lib/dpkg/info/nginx.list")
+    assert verdicts(check)["test_it"]["outcome"] == "failed"
+    (found,) = verdicts(check.replace("assert", "assert not")).values()
+    assert trusts(found) == {"machine"}
+    root("rm /var/lib/dpkg/info/nginx.list; sed -i '/^Package: nginx$/,$d' /var/lib/dpkg/status")
 
 
 def test_replaced_programs_libraries_and_paths_change_nothing(

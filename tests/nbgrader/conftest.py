@@ -156,8 +156,9 @@ def _bob_loses_cells(bob: Person) -> None:
 
 
 FORGERY = """
-import os, subprocess
+import os, subprocess, sys, types
 answer = 0
+sys.modules["machineroom_checks"] = types.SimpleNamespace(check=lambda *_: 4.0, on=print)
 
 def showtraceback(*args, **kwargs):
     from IPython import get_ipython
@@ -180,7 +181,14 @@ print("DATA", attempt("data.txt").strip())
 """
 
 
+FORGED = "def check(*_): return 4.0\ndef load_ipython_extension(_): raise SystemExit\n"
+"""A module that whoever runs the submission in its folder might import in place of ours or of nbgrader's."""
+
+
 def _eve_forges(eve: Person, ines: Person) -> None:
+    for module in ("machineroom_checks", "machineroom_nbgrader", "nbgrader", "sitecustomize", "IPython"):
+        (eve.notebook.parent / f"{module}.py").write_text(FORGED)
+    (eve.notebook.parent / "timestamp.txt").write_text("2000-01-01 00:00:00 UTC")
     nb = nbformat.read(eve.notebook, 4)
     targets = {
         "GRADEBOOK": ines.course / "gradebook.db",

@@ -53,6 +53,11 @@ class TestExchange:
         assert "answer = 42" in (collected / "lab.ipynb").read_text()
         assert (collected / "timestamp.txt").read_text().endswith(" UTC")
 
+    def test_nobody_submits_in_the_past(self, graded: str, ines: Person) -> None:
+        collected = ines.course / "submitted" / "eve" / "ps1"
+        assert (collected / "nbgrader.py").is_file(), "her other forgeries are here"
+        assert not (collected / "timestamp.txt").read_text().startswith("2000")
+
 
 class TestScores:
     def test_partial_credit_is_scaled_to_the_cell(self, graded: str, ines: Person) -> None:
