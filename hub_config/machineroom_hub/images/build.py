@@ -89,7 +89,10 @@ def build(
         builder = _Builder(room, manifests, client, forced, progress)
         builder.run(list(wanted.values()))
         if kit.IMAGE in wanted:
-            kit.install(client, room)
+            try:
+                kit.install(client, room)
+            except RuntimeError as error:
+                raise ImageError(f"image {kit.IMAGE}: {error}; is it Debian's still?") from None
         return [_image(builder.plan, manifests[name]) for name in names or manifests]
 
 
