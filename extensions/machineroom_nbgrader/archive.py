@@ -31,19 +31,20 @@ def pack(folder: Path, ignore: Ignore, limit: int) -> Iterator[IO[bytes]]:
     size = 0
     with tempfile.TemporaryFile() as file:
         with tarfile.open(fileobj=file, mode="w:gz") as tar:
-            for path in _files(folder, ignore):
+            for path in files_of(folder, ignore):
                 size += path.stat().st_size
                 if size > limit:
                     raise ArchiveError(
                         f"{folder} holds more than {limit // 1_000_000} MB. "
                         "Move what does not belong to the assignment out of it, and try again."
                     )
-                tar.add(path, path.relative_to(folder).as_posix(), filter=_anonymous)
+                tar.add(path, path.relative_to(folder).as_posix(), filter=anonymous)
         file.seek(0)
         yield file
 
 
-def _files(folder: Path, ignore: Ignore) -> Iterator[Path]:
+def files_of(folder: Path, ignore: Ignore) -> Iterator[Path]:
+    """The plain files below `folder` but those that stay behind."""
     names = sorted(path.name for path in folder.iterdir())
     ignored = set(ignore(str(folder), names))
     for name in names:
@@ -51,12 +52,13 @@ def _files(folder: Path, ignore: Ignore) -> Iterator[Path]:
         if name in ignored or path.is_symlink():
             continue
         if path.is_dir():
-            yield from _files(path, ignore)
+            yield from files_of(path, ignore)
         elif path.is_file():
             yield path
 
 
-def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
+def anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """For tar: nobody's file."""
     info.uid = info.gid = 0
     info.uname = info.gname = ""
     return info

@@ -57,7 +57,13 @@ def graded_course(workspace: Workspace) -> Course | None:
 
 
 def _grading(c: Config) -> None:
-    """nbgrader's own preprocessors in their own order, with ours in the place of two, and one more."""
+    """nbgrader's own preprocessors in their own order, with ours in the place of two, and one more.
+
+    Its converter is one that has many submissions executed at once.
+    """
+    from .autograde import install  # which imports all of nbgrader
+
+    install()
     own, nbgrader = "machineroom_nbgrader", "nbgrader.preprocessors"
     c.Autograde.sanitize_preprocessors = [
         f"{nbgrader}.ClearOutput",
@@ -67,7 +73,7 @@ def _grading(c: Config) -> None:
         f"{nbgrader}.CheckCellMetadata",
     ]
     c.Autograde.autograde_preprocessors = [
-        f"{own}.grading.ExecuteApart",
+        f"{own}.apart.ExecuteApart",
         f"{nbgrader}.IgnorePattern",
         "nbconvert.preprocessors.ClearMetadataPreprocessor",
         f"{nbgrader}.LimitOutput",

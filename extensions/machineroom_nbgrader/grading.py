@@ -1,15 +1,10 @@
-"""Autograde: a student's kernel apart from everything, and scores of machine tasks from outside of it."""
+"""Autograde: the scores of machine tasks, which no student's kernel has a say in."""
 
 import ast
-import os
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
-from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.utils import run_sync
 from machineroom_checks.report import plain_text, score, static_html
 from nbconvert.exporters.exporter import ResourcesDict
 from nbformat.notebooknode import NotebookNode
@@ -17,16 +12,11 @@ from nbformat.v4 import new_output
 from nbgrader import preprocessors, utils
 from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
-from traitlets import Unicode
 
-from . import confine
-from .exchange import Exchange
+from .baton import others
 from .service import ServiceError
 
 Processed = tuple[NotebookNode, ResourcesDict]
-
-KEPT = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH")
-"""Of the grader's environment, what a student's kernel sees; besides `LC_…` and `NBGRADER_…`."""
 
 
 class GradingError(Exception):
@@ -56,56 +46,6 @@ def tasks_of(source: str) -> list[str]:
 
 def _is_tests(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and utils.is_grade(cell) and not utils.is_solution(cell)
-
-
-class ApartKernelManager(AsyncKernelManager):
-    """Starts a kernel that reads the system, and writes into `folder` and `home` only."""
-
-    folder = Unicode()
-    home = Unicode()
-
-    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
-        """The kernel's command, behind our script that takes its rights away."""
-        command = super().format_kernel_cmd(extra_arguments)
-        confined = [confine.__file__, self.folder, self.home, self.connection_file]
-        return [sys.executable, "-I", *confined, *command]
-
-
-class ExecuteApart(preprocessors.Execute):
-    """Runs a submitted notebook without the grader's tokens, files and processes within its reach."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("kernel_manager_class", ApartKernelManager)
-        super().__init__(*args, **kwargs)
-
-    def preprocess(self, nb: NotebookNode, resources: ResourcesDict, km: Any = None) -> Processed:
-        """Run the notebook's cells in a kernel with a home folder of its own."""
-        if not confine.available():
-            self.log.warning(
-                "This host's Linux has no Landlock: code in the submission can read what you can read, "
-                "your gradebook and keys too. Linux 5.13 or newer with 'landlock' in its lsm= list has it."
-            )
-        with tempfile.TemporaryDirectory(prefix="autograde-", ignore_cleanup_errors=True) as home:
-            self._home = home
-            return super().preprocess(nb, resources, km=km)
-
-    async def async_start_new_kernel(self, **kwargs: Any) -> None:
-        """Start the kernel with an environment of the student's."""
-        student = self.resources["nbgrader"]["student"]
-        kept = {k: v for k, v in os.environ.items() if k in KEPT or k.startswith(("LC_", "NBGRADER_"))}
-        own = {"HOME": self._home, "TMPDIR": self._home, "USER": student, "JUPYTERHUB_USER": student}
-        self.km.home = self._home
-        self.km.folder = self.resources["metadata"]["path"]
-        await super().async_start_new_kernel(env={**kept, **own}, **kwargs)
-
-    start_new_kernel = run_sync(async_start_new_kernel)
-
-    def on_cell_executed(self, **kwargs: Any) -> None:
-        """When the kernel replied with an error, nothing that the cell displayed counts as a score."""
-        super().on_cell_executed(**kwargs)
-        if kwargs["execute_reply"]["content"]["status"] == "error":
-            cell = kwargs["cell"]
-            cell.outputs = [output for output in cell.outputs if output.output_type != "execute_result"]
 
 
 class ScoreChecks(preprocessors.NbGraderPreprocessor):
@@ -141,19 +81,23 @@ class ScoreChecks(preprocessors.NbGraderPreprocessor):
 
     def _reports(self, tasks: list[str], where: dict[str, str]) -> list[dict[str, Any]]:
         """What the service says about the submission that was collected."""
-        exchange = Exchange(coursedir=self.parent.parent.coursedir, parent=self.parent)
+        exchange = self.parent.parent.exchange
         question = {"assignment": where["assignment"], "student": where["student"]}
+        stamp = stamp_of(exchange.coursedir, where)
         try:
-            if stamp := stamp_of(exchange.coursedir, where):
-                ids = exchange.ids(where["assignment"], student=where["student"])
-                if (where["student"], stamp) not in ids:
-                    raise ServiceError(
-                        f"They submitted nothing at {stamp}. Collect it again; if it came in another way, "
-                        "remove its timestamp.txt, and the latest submission counts."
-                    )
-                question["submission"] = ids[where["student"], stamp]
-            path = ("courses", exchange.course, "score")
-            return [exchange.service.json("POST", *path, json={**question, "task": task}) for task in tasks]
+            with others():
+                if stamp:
+                    ids = exchange.ids(where["assignment"], student=where["student"])
+                    if (where["student"], stamp) not in ids:
+                        raise ServiceError(
+                            f"They submitted nothing at {stamp}. Collect it again; if it came in another "
+                            "way, remove its timestamp.txt, and the latest submission counts."
+                        )
+                    question["submission"] = ids[where["student"], stamp]
+                path = ("courses", exchange.course, "score")
+                return [
+                    exchange.service.json("POST", *path, json={**question, "task": task}) for task in tasks
+                ]
         except ServiceError as error:
             raise GradingError(
                 f"{where['student']}'s {where['assignment']} was not graded, because there is no score "

@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from .content import Content, ContentError, read
-from .lab import Duration, Lab, Limits, read_lab
+from .lab import Duration, Lab, Limits, Size, read_lab
 
 COURSE_ID = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]\Z")
 COURSE_ID_RULE = "2 to 40 lower-case letters, digits and hyphens, beginning with a letter"
@@ -60,6 +60,18 @@ class Idle(Content):
     keep: Duration = Field(default=86400.0, description="the longest that students may prevent that for")
 
 
+class Grading(Content):
+    """What the code of one submission may use while it is autograded, in a container of its own."""
+
+    network: bool = Field(default=False, description="whether it reaches the world; never this installation")
+    memory: Size = Field(
+        default=512 << 20, ge=128 << 20, description="memory, swap and files together, in bytes"
+    )
+    cpus: float = Field(default=1.0, gt=0, le=64)
+    pids: int = Field(default=128, ge=16, le=32768, description="processes and threads")
+    minutes: float = Field(default=10.0, gt=0, le=1440, description="for all notebooks together")
+
+
 class Assignment(Content):
     """One nbgrader assignment; it may name a lab.
 
@@ -72,6 +84,7 @@ class Assignment(Content):
     due: datetime | None = None
     late: LatePolicy | None = None
     show_verdicts: bool = True
+    autograde: Grading = Grading()
 
     @model_validator(mode="after")
     def _due_is_aware(self) -> Self:

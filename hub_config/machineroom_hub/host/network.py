@@ -1,4 +1,4 @@
-"""The Docker network on which workspaces meet hub and service."""
+"""The Docker networks that are nobody's own: on one, workspaces meet hub and service."""
 
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -12,7 +12,7 @@ from ..room import Room
 from . import HostError
 
 POOL = IPv4Network("10.214.0.0/16")
-"""The hub network gets the first free /20 of it; students' networks come out of another pool."""
+"""Each gets the first free /20 of it; students' networks come out of another pool."""
 
 
 def ensure_hub_network(client: docker.DockerClient, room: Room) -> str:
@@ -21,41 +21,61 @@ def ensure_hub_network(client: docker.DockerClient, room: Room) -> str:
     Raises:
         HostError: no part of the pool is free.
     """
+    return _ensure(client, room, room.hub_network, names.bridge(room.id, "hub"))
+
+
+def ensure_executions_network(client: docker.DockerClient, room: Room) -> str:
+    """Make the network on which submitted code reaches the world; its name. Raises HostError.
+
+    The firewall takes it for a machine's: nothing of this host, and no other network of ours.
+    """
+    name = f"mr-{room.id}-executions"
+    _ensure(client, room, name, names.bridge(room.id, "student", name))
+    return name
+
+
+def hub_gateway(client: docker.DockerClient, room: Room) -> str:
+    """The address of this host on the room's hub network, "" when the network is not there."""
+    return _gateway(client, room.hub_network)
+
+
+def _ensure(client: docker.DockerClient, room: Room, name: str, bridge: str) -> str:
+    """Make a network without traffic between its containers; the address that this host has on it."""
     for subnet in POOL.subnets(new_prefix=20):
-        gateway = hub_gateway(client, room)
+        gateway = _gateway(client, name)
         if gateway:
             return gateway
         if any(subnet.overlaps(route) for route in _routes()):
             continue
         try:
             client.networks.create(
-                room.hub_network,
+                name,
                 driver="bridge",
                 check_duplicate=True,
                 ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet), gateway=str(subnet[1]))]),
                 options={
-                    "com.docker.network.bridge.name": names.bridge(room.id, "hub"),
+                    "com.docker.network.bridge.name": bridge,
                     "com.docker.network.bridge.enable_icc": "false",
                 },
                 labels={"machineroom.room": room.id},
             )
         except APIError as error:
             # taken by another network, or somebody else was making ours just now
-            if "overlap" not in str(error) and error.status_code != 409:
-                raise HostError(f"the hub network {room.hub_network} cannot be made: {error}") from None
-    gateway = hub_gateway(client, room)
+            known = any(sign in str(error) for sign in ("overlap", "same bridge", "already exists"))
+            if not known and error.status_code != 409:
+                raise HostError(f"the network {name} cannot be made: {error}") from None
+    gateway = _gateway(client, name)
     if not gateway:
         raise HostError(
-            f"no /20 of {POOL} is free for the hub network {room.hub_network}: "
+            f"no /20 of {POOL} is free for the network {name}: "
             "see 'ip route' and 'docker network ls', and remove what is not needed"
         )
     return gateway
 
 
-def hub_gateway(client: docker.DockerClient, room: Room) -> str:
-    """The address of this host on the room's hub network, "" when the network is not there."""
-    for network in client.networks.list(names=[room.hub_network]):
-        if network.name == room.hub_network:
+def _gateway(client: docker.DockerClient, name: str) -> str:
+    for network in client.networks.list(names=[name]):
+        if network.name == name:
             return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
     return ""
 

@@ -25,6 +25,7 @@ from . import (
     deadlines,
     disk,
     exchange,
+    executions,
     home,
     idle,
     labs,
@@ -80,6 +81,7 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
             await service.read(lambda session: set(session.scalars(select(Verdict.checks).distinct())))
         )
         service.background(_sweep_copies(service))
+        await service.work(service.executions.pool.sweep)
         chores = [
             asyncio.create_task(_close_idle_sessions(service)),
             asyncio.create_task(reconcile.keep_true(service)),
@@ -115,6 +117,7 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
         exchange,
         submissions,
         deadlines,
+        executions,
         checks,
         regrade,
         pruning,
@@ -141,6 +144,7 @@ async def _close_idle_sessions(service: Service) -> None:
     while True:
         await asyncio.sleep(IDLE_SECONDS / 2)
         await service.work(service.sessions.close_idle)
+        await service.work(service.executions.pool.tidy)
 
 
 async def _sweep_copies(service: Service) -> None:

@@ -24,6 +24,7 @@ from . import audit
 from .auth import Authority, Caller
 from .catalogue import Catalogue
 from .checking import Checks
+from .executing import Executions
 from .models import Release
 from .sessions import SessionPool
 
@@ -66,6 +67,7 @@ class Service:
         self._database = sessionmaker(self.engine, expire_on_commit=False)
         self.sessions = SessionPool()
         self.checks = Checks(room, self.driver, self.sessions)
+        self.executions = Executions(room)
         self.turns = Turns()
         self.plans: dict[str, Plan] = {}
         """Regrades that were shown and not written."""
@@ -82,6 +84,7 @@ class Service:
             await asyncio.wait(self._tasks, timeout=CLOSING_SECONDS)
         self.sessions.close_idle(0)
         self.checks.close()
+        await self.work(self.executions.pool.close)
         await self.authority.close()
         self.engine.dispose()
 

@@ -18,7 +18,7 @@ MAX_JSON = 64 << 10
 CHUNK_SECONDS = 20.0
 BODY_SECONDS = 600.0
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
-_ARCHIVE = re.compile(r"/(release|submissions|feedback)\Z")
+_ARCHIVE = re.compile(r"/(release|submissions|feedback|executions)\Z")
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),

@@ -47,6 +47,13 @@ check_runs = Histogram(
     buckets=SECONDS,
     registry=registry,
 )
+executions = Histogram(
+    "machineroom_execution_seconds",
+    "Executions of submissions for a grade, waiting included.",
+    ("outcome",),
+    buckets=SECONDS,
+    registry=registry,
+)
 submissions = Counter(
     "machineroom_submissions", "Submissions that were taken.", ("course", "assignment"), registry=registry
 )

@@ -7,7 +7,7 @@ from docker.errors import APIError
 from requests.exceptions import RequestException
 
 from .base import MachineError
-from .stream import Stream
+from .stream import ExecStream
 from .tools import BUSYBOX, ENVIRONMENT
 
 _SHELL = r"""
@@ -43,7 +43,7 @@ class DockerConsole:
         """Start the shell; its first line is its process id, and what comes instead is given back."""
         terminal = (*ENVIRONMENT, "TERM=xterm-256color")
         command = [BUSYBOX, "env", "-i", *terminal, BUSYBOX, "sh", "-c", _SHELL]
-        self._stream = Stream(self._api, self._container, command, tty=True)
+        self._stream = ExecStream(self._api, self._container, command, tty=True)
         said = b""
         while b"\n" not in said:
             data = self._stream.recv(_GRACE)

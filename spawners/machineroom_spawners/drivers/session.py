@@ -20,7 +20,7 @@ from docker.errors import APIError
 from requests.exceptions import RequestException
 
 from .base import MachineError, Result
-from .stream import Stream
+from .stream import ExecStream
 from .tools import BUSYBOX, ENVIRONMENT, INVENTORY, Tools
 from .trust import trust
 
@@ -114,7 +114,7 @@ class DockerSession:
     def __init__(self, api: Any, find: Callable[[], str], machine: str) -> None:
         self._api, self._find, self._machine = api, find, machine
         self._lock = Lock()
-        self._stream: Stream | None = None
+        self._stream: ExecStream | None = None
         self._key = ""
         self._tools = Tools()
 
@@ -154,18 +154,18 @@ class DockerSession:
         if stream:
             stream.close()
 
-    def _open(self) -> tuple[Stream, str]:
+    def _open(self) -> tuple[ExecStream, str]:
         """A new stream, and what has to be said to it first."""
         command = [BUSYBOX, "env", "-i", *ENVIRONMENT, BUSYBOX, "sh", "-c", _LOOP]
         try:
-            stream = Stream(self._api, self._find(), command, tty=False)
+            stream = ExecStream(self._api, self._find(), command, tty=False)
         except (APIError, RequestException, OSError) as error:
             raise _NotStarted(str(getattr(error, "explanation", None) or error)) from None
         self._stream, self._key = stream, os.urandom(16).hex()
         return stream, f"{self._key}\ntrap 'echo {self._key}' EXIT\n"
 
     def _run(
-        self, stream: Stream, greeting: str, command: str, timeout: float, limit: int, patience: float = 0
+        self, stream: ExecStream, greeting: str, command: str, timeout: float, limit: int, patience: float = 0
     ) -> Result:
         marker = os.urandom(16).hex()
         out, err = _Output(marker, limit), _Output(marker, limit)

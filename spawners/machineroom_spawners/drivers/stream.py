@@ -1,4 +1,4 @@
-"""The raw stream of an exec in a container."""
+"""The raw streams that the engine gives: of an exec in a container, of a container itself."""
 
 import select
 import time
@@ -7,19 +7,16 @@ from typing import Any
 
 
 class Stream:
-    """The two-way byte stream of an exec."""
+    """The two-way byte stream that the engine makes of a request to `url`."""
 
-    def __init__(self, api: Any, container: str, command: list[str], tty: bool) -> None:
-        exec_id = api.exec_create(container, command, stdin=True, tty=tty, user="0:0", workdir="/")["Id"]
-        # docker-py's exec_start gives the raw socket and drops what http.client has read ahead of it.
-        self._response = api._post_json(
-            api._url("/exec/{0}/start", exec_id),
-            headers={"Connection": "Upgrade", "Upgrade": "tcp"},
-            data={"Tty": tty, "Detach": False},
-            stream=True,
-        )
+    def __init__(self, api: Any, url: str, data: dict[str, Any] | None = None) -> None:
+        # docker-py's own way gives the raw socket and drops what http.client has read ahead of it.
+        headers = {"Connection": "Upgrade", "Upgrade": "tcp"}
+        if data is None:  # a body that the engine does not expect would be the stream's first bytes
+            self._response = api._post(url, headers=headers, stream=True)
+        else:
+            self._response = api._post_json(url, headers=headers, data=data, stream=True)
         api._raise_for_status(self._response)
-        self.exec_id: str = exec_id
         self._file = self._response.raw._fp.fp
         self._socket = self._file.raw._sock
         self._socket.setblocking(False)
@@ -63,3 +60,12 @@ class Stream:
             self._socket.shutdown(2)
         self._response.close()
         self._socket.close()
+
+
+class ExecStream(Stream):
+    """The two-way byte stream of an exec."""
+
+    def __init__(self, api: Any, container: str, command: list[str], tty: bool) -> None:
+        created = api.exec_create(container, command, stdin=True, tty=tty, user="0:0", workdir="/")
+        self.exec_id: str = created["Id"]
+        super().__init__(api, api._url("/exec/{0}/start", self.exec_id), {"Tty": tty, "Detach": False})
