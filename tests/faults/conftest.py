@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from xmlrpc.client import ServerProxy
 
@@ -14,13 +13,14 @@ from faults.people import Person, until
 from installation import Installation, new_installation
 from machineroom_hub import accounts, courses
 from machineroom_hub.hub_api import HubApi
+from machineroom_hub.room import SOURCE
 from machineroom_spawners import names
 from machineroom_spawners.drivers.docker import DockerDriver
 from machineroom_spawners.spec import MachineRef
 from supervisor.xmlrpc import SupervisorTransport
 
-MINI = Path(__file__).parents[1] / "course" / "mini"
-COURSE, ASSIGNMENT, LAB, MACHINE = "faults", "hello", "one", "box"
+STARTER = SOURCE / "course_material" / "starter"
+COURSE, ASSIGNMENT, LAB, MACHINE = "faults", "hello", "box", "box"
 PROGRAMS = ("hub", "proxy", "service")
 PEOPLE = {"ana": "student", "bo": "student", "gil": "instructor"}
 
@@ -137,7 +137,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def world(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """An installation of its own: its parts die."""
     folder = tmp_path_factory.mktemp("courses") / COURSE
-    shutil.copytree(MINI, folder)
+    shutil.copytree(STARTER, folder)
     with (folder / "checks/hello/test_greeting.py").open("a") as file:
         file.write(SLOW)
     with new_installation("--course", str(folder)) as installation:
