@@ -75,8 +75,8 @@ def test_each_thing_that_is_not_proven_is_told(mini, driver: Driver, runner):
     ("check", "told"),
     [
         (
-            "machine.run('echo x >/srv/trace'); assert greets(machine)",
-            "its checks change the machine: box:/srv",
+            "machine.run('echo x | tee /srv/trace /srv/own/trace'); assert greets(machine)",
+            "its checks change the machine: box:/srv, box:/srv/trace. Let them only look",
         ),
         (
             "assert greets(machine) and machine.run('mkdir /tmp/asked').rc == 0",
@@ -94,7 +94,7 @@ def test_checks_that_change_the_machine_or_their_mind_are_told(
         "@pytest.mark.task('greeting')\n@pytest.mark.points(3)\n@pytest.mark.changes('/srv/own')\n"
         f"def test_it(machine): {check}\n"
     )
-    (mini / "labs/one/box.sh").write_text("#!/bin/sh\nmkdir /srv/greetings /srv/own\n")
+    (mini / "labs/box/box.sh").write_text("#!/bin/sh\nmkdir /srv/greetings /srv/own\n")
     proof = prove(read_course(mini), driver, runner, secret=SECRET)
     (solution,) = [play for play in proof.plays if play.name == "solution"]
     assert solution.problem.startswith(told), solution
