@@ -1,4 +1,4 @@
-"""`machineroom-attach [--console] [machine]`: a root shell on a machine, in the terminal that one sits at.
+"""`machineroom-attach [machine]`: a root shell on a machine, in the terminal that one sits at.
 
 The shell is ssh, on the shortest way there is: neither hub nor service is asked when the machine
 answers. When it does not, the service is asked to start it; when only its ssh is broken, the
@@ -70,8 +70,13 @@ def shell(machine: Machine, patience: int) -> Outcome:
         return Outcome(connected.exists(), rc, reason if rc == 255 else "")
 
 
-def stay(topology: Topology, machine: Machine) -> int:
-    """A shell on `machine`, through everything that can happen to it, until the shell is left."""
+def stay(topology: Topology, machine: Machine, again: bool = False) -> int:
+    """A shell on `machine`, through everything that can happen to it, until the shell is left.
+
+    `again`: in the place of one that ended with the workspace's server. It starts no machine unasked.
+    """
+    if again:
+        say("Your server was restarted: this is a new shell, and what ran in the old one has ended.")
     outcome = shell(machine, patience=3)
     while outcome.reason:
         lost = outcome.connected
@@ -83,7 +88,7 @@ def stay(topology: Topology, machine: Machine) -> int:
                 outcome = _again(machine, seconds=10)
                 if outcome.connected:
                     continue
-        outcome = _help(topology, machine, outcome, lost)
+        outcome = _help(topology, machine, outcome, lost or again)
     return outcome.rc
 
 
@@ -184,9 +189,9 @@ class _terminal_kept:
 
 
 def main() -> int:
-    """The command line: `machineroom-attach [--console] [machine]`."""
+    """The command line: `machineroom-attach [--console | --again] [machine]`."""
     topology = read_topology()
-    words = [word for word in sys.argv[1:] if word != "--console"]
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
     try:
         machine = topology.find(words[0]) if words else topology.default
     except UnknownMachine as error:
@@ -197,9 +202,10 @@ def main() -> int:
         return 2
     if sys.stdout.isatty():
         sys.stdout.write(f"\x1b]0;{machine.title}\x07")
-    way = console_only if "--console" in sys.argv else stay
     try:
-        return way(topology, machine)
+        if "--console" in sys.argv:
+            return console_only(topology, machine)
+        return stay(topology, machine, again="--again" in sys.argv)
     except KeyboardInterrupt:
         return 130
 

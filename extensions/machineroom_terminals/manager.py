@@ -13,6 +13,7 @@ from terminado.management import PtyWithClients
 from tornado import web
 from tornado.ioloop import IOLoop
 
+from . import memory
 from .scrollback import Scrollback
 from .topology import WORKSPACE, Machine, UnknownMachine, read_topology
 from .typist import Typist
@@ -24,9 +25,8 @@ PIECES = 16
 """How often a pty is read before what has come is sent on: it gives up to 4 KB at a time."""
 
 
-def attach_command(machine: Machine, console: bool = False) -> list[str]:
+def attach_command(machine: Machine, *options: str) -> list[str]:
     """What runs in the pty of a terminal on `machine`. `-P`: a student's `json.py` is not ours."""
-    options = ["--console"] if console else []
     return [sys.executable, "-P", "-m", "machineroom_terminals.attach", *options, str(machine)]
 
 
@@ -40,6 +40,8 @@ class MachineTerminals(TerminalManager):
         super().__init__(**kwargs)
         self.blocking_io_executor: Typist = Typist(self._typed)
         self._unanswered: dict[int, asyncio.Event] = {}
+        self._closing = False
+        IOLoop.current().add_callback(self._bring_back)
 
     def create(
         self,
@@ -47,6 +49,7 @@ class MachineTerminals(TerminalManager):
         machine: str | None = None,
         cwd: str | None = None,
         console: bool = False,
+        again: bool = False,
         **options: Any,
     ) -> MODEL:
         """Make a terminal, or return the one that is called `name` already.
@@ -55,6 +58,7 @@ class MachineTerminals(TerminalManager):
             machine: `web`, `lab/web`, `course/lab/web` or `workspace`; left out, it is the machine
                 that `name` speaks of, else the default one of the course that `cwd` is in.
             console: the machine's console, which needs no ssh.
+            again: it was open when the server ended; the student is told.
         """
         if name is not None:
             if not isinstance(name, str) or not TERMINAL_NAME.match(name):
@@ -78,15 +82,40 @@ class MachineTerminals(TerminalManager):
             place = place or next((m for m in topology.machines if m.course == course), topology.default)
         options["name"] = name or topology.terminal_name(place, self.terminals)
         if place:
-            options["shell_command"] = attach_command(place, bool(console))
+            words = {"--console": console, "--again": again}
+            options["shell_command"] = attach_command(place, *(word for word, said in words.items() if said))
         elif cwd:
             options["cwd"] = cwd
         try:
             model = super().create(**options)
-            self.terminals[options["name"]].machine = place  # type: ignore[attr-defined]
-            return model
         except OSError as error:
             raise web.HTTPError(503, f"The workspace cannot start one more terminal: {error}.") from error
+        self.terminals[options["name"]].machine = place  # type: ignore[attr-defined]
+        self._remember()
+        return model
+
+    def _bring_back(self) -> None:
+        """The terminals that were open when the server ended, under their names: browsers find them."""
+        for entry in memory.recall():
+            try:
+                self.create(**entry, again=True)
+            except web.HTTPError as error:
+                self.log.warning("Terminal %s is not brought back: %s", entry["name"], error)
+
+    def _remember(self) -> None:
+        if not self._closing:
+            places = {name: getattr(terminal, "machine", None) for name, terminal in self.terminals.items()}
+            memory.remember([{"name": name, "machine": str(p or WORKSPACE)} for name, p in places.items()])
+
+    async def terminate(self, name: str, force: bool = False) -> None:
+        """Close a terminal for good."""
+        await super().terminate(name, force=force)
+        self._remember()
+
+    async def terminate_all(self) -> None:
+        """The server ends: what is open now is brought back when it starts again."""
+        self._closing = True
+        await super().terminate_all()
 
     def new_terminal(self, **kwargs: Any) -> PtyWithClients:
         """A pty whose output is kept for those who come back."""
@@ -150,6 +179,7 @@ class MachineTerminals(TerminalManager):
         """The program in the pty has ended."""
         self.blocking_io_executor.forget(ptywclients.ptyproc.fd)
         super().on_eof(ptywclients)
+        self._remember()
 
 
 def _is_readable(fd: int) -> bool:

@@ -103,7 +103,8 @@ ROUTES: list[tuple[str, type[RelayHandler], dict[str, Any]]] = [
     (rf"{_MACHINE}/({'|'.join(ACTIONS)})", MachineRelayHandler, {"methods": ["POST"]}),
     (rf"{_MACHINE}/(snapshots)", MachineRelayHandler, {"methods": ["GET"]}),
     (rf"{_MACHINE}/(snapshots)/([^/]+)", MachineRelayHandler, {"methods": ["PUT", "POST", "DELETE"]}),
-    (rf"{_COURSE}/(labs|assignments|tasks|verdicts)", RelayHandler, {"methods": ["GET"]}),
+    (rf"{_COURSE}/(labs|assignments|tasks)", RelayHandler, {"methods": ["GET"]}),
+    (rf"{_COURSE}/(verdicts)", RelayHandler, {"methods": ["GET", "POST"]}),
     (rf"{_COURSE}/(assignments)/{_NAME}/(submissions)", RelayHandler, {"methods": ["GET"]}),
     (rf"{_COURSE}/(checks)", RelayHandler, {"methods": ["POST"]}),
 ]

@@ -76,6 +76,7 @@ class Assignment(Content):
     """One nbgrader assignment; it may name a lab.
 
     With `show_verdicts: false` its students see no verdicts, neither from check() nor in a receipt.
+    With `live_checks: false` its tasks are checked when they ask, and not while their panel is open.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)
@@ -85,6 +86,7 @@ class Assignment(Content):
     late: LatePolicy | None = None
     show_verdicts: bool = True
     autograde: Grading = Grading()
+    live_checks: bool | None = None
 
     @model_validator(mode="after")
     def _due_is_aware(self) -> Self:
@@ -104,6 +106,7 @@ class Course(Content):
     machine: Limits = Limits()
     late: LatePolicy = LatePolicy()
     idle: Idle = Idle()
+    live_checks: bool = True
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -132,6 +135,10 @@ class Course(Content):
     def late_policy(self, assignment: Assignment) -> LatePolicy:
         """The assignment's own late policy, or the course's."""
         return assignment.late or self.late
+
+    def is_live(self, assignment: Assignment) -> bool:
+        """Whether the assignment's tasks are checked in the background while their panel is open."""
+        return self.live_checks if assignment.live_checks is None else assignment.live_checks
 
     def limits(self, lab: str, machine: str) -> Limits:
         """What `machine` of `lab` may use, with the course's and our own defaults filled in."""

@@ -1,12 +1,16 @@
-"""The panels of JupyterLab, in a real browser on one real installation."""
+"""The panels of JupyterLab and its terminals, in a real browser on one real installation."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 
 import docker
 import pytest
 from docker.models.containers import Container
-from installation import Installation
-from playwright.sync_api import Locator, Page, expect
+from installation import SOURCE, Installation
+from machineroom_hub import node
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect
+
+from .conftest import plain
 
 People = Callable[[str], Page]
 Shot = Callable[[Page, str], None]
@@ -136,3 +140,166 @@ def test_each_sees_only_their_own(people: People, installation: Installation, bo
     assert "brook" not in str(listed)
     press(chens, "Resume")
     expect(chens.get_by_role("status")).to_have_text("running", timeout=30_000)
+
+
+@pytest.fixture
+def tasks(people: People) -> Locator:
+    """Brook's Tasks panel, with the first assignment chosen."""
+    found = panel(people("brook"), "Tasks")
+    found.get_by_label("Assignment").select_option("linux-intro/first-steps")
+    return found
+
+
+def task(tasks: Locator, title: str) -> Locator:
+    """One task, unfolded."""
+    found = tasks.locator("li.mr-Task", has_text=title)
+    if found.locator("details[open]").count() == 0:
+        found.locator("summary").click()
+    return found
+
+
+def test_lights_points_hints_and_check(
+    people: People, tasks: Locator, installation: Installation, engine: docker.DockerClient, shot: Shot
+) -> None:
+    container = machine(installation, engine, "brook")
+    tasks.get_by_role("button", name="Check all").click()
+    permissions = task(tasks, "permissions")
+    expect(permissions.get_by_role("img")).to_have_attribute("aria-label", "not yet", timeout=60_000)
+    expect(permissions).to_contain_text("0 of 3")
+    first = permissions.get_by_role("button", name="Hint 1 of")
+    first.click()
+    expect(permissions.locator(".mr-Hint")).to_have_count(1)
+    expect(first).to_have_count(0)
+    on(container, "cd /srv/letters; chmod 600 diary.txt; chmod 644 notice.txt")
+    permissions.get_by_role("button", name="Check:").click()
+    expect(permissions.get_by_role("img")).to_have_attribute("aria-label", "partly", timeout=60_000)
+    expect(permissions).to_contain_text("2 of 3")
+    expect(tasks).to_contain_text("2 of 11 points")
+    shot(people("brook"), "tasks")
+    people("brook").reload()  # what was known last is there at once
+    expect(permissions.get_by_role("img")).to_have_attribute("aria-label", "partly", timeout=60_000)
+
+
+def test_submit_needs_the_files_and_gives_a_receipt(people: People, tasks: Locator, shot: Shot) -> None:
+    page = people("brook")
+
+    def submit() -> None:
+        tasks.get_by_role("button", name="Submit…").click()
+        answer(page, "Submit")
+
+    page.evaluate("fetch('/user/brook/api/contents/linux-intro/first-steps', {method: 'GET'})")
+    submit()
+    expect(tasks.get_by_role("alert")).to_contain_text("Fetch the assignment first", timeout=60_000)
+    page.locator("#jp-MainMenu").get_by_text("Nbgrader", exact=True).click()
+    page.locator(".lm-Menu").get_by_text("Assignment List", exact=True).click()
+    page.locator("button:has-text('Fetch'):visible").first.click()
+    expect(page.locator("button:has-text('Submit'):visible").nth(1)).to_be_visible(timeout=60_000)
+    submit()
+    receipt = tasks.locator(".mr-Receipt")
+    expect(receipt).to_contain_text("Submitted", timeout=120_000)
+    receipt.locator("summary").click()
+    shot(page, "receipt")
+    [stored] = page.evaluate(
+        "fetch('/user/brook/machineroom/courses/linux-intro/assignments/first-steps/submissions?latest=true')"
+        ".then(r => r.json())"
+    )
+    expect(receipt).to_contain_text(stored["id"])
+    expect(receipt).to_contain_text(stored["sha256"])
+
+
+AXE = SOURCE / "extensions" / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def theme(page: Page, name: str) -> None:
+    page.locator("#jp-MainMenu").get_by_text("Settings", exact=True).click()
+    page.locator(".lm-Menu").get_by_text("Theme", exact=True).click()
+    page.locator(".lm-Menu").get_by_text(name, exact=True).click()
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-name", name)
+
+
+@pytest.fixture
+def axe(people: People) -> Iterator[Callable[[Locator], list[str]]]:
+    """`axe(panel)`: what is wrong with a panel for people who use no mouse or see little."""
+    if not AXE.exists():
+        node.npm(["ci"], AXE.parents[2])
+    page = people("brook")
+    page.evaluate(AXE.read_text())
+
+    def violations(panel: Locator) -> list[str]:
+        found = panel.evaluate("element => axe.run(element, {resultTypes: ['violations']})")
+        return [
+            f"{one['id']}: {node['html']} {node['failureSummary']}"
+            for one in found["violations"]
+            for node in one["nodes"]
+        ]
+
+    yield violations
+    theme(page, "JupyterLab Light")
+
+
+@pytest.mark.parametrize("name", ["JupyterLab Light", "JupyterLab Dark"])
+def test_the_panels_are_accessible(
+    people: People, axe: Callable[[Locator], list[str]], name: str, shot: Shot
+) -> None:
+    page = people("brook")
+    if name != "JupyterLab Light":
+        theme(page, name)
+    for title in ("Machines", "Tasks"):
+        found = panel(page, title)
+        for folded in found.locator("details:not([open]) > summary").all():
+            folded.click()
+        page.wait_for_timeout(500)  # a colour fades in
+        shot(page, f"{title.lower()}-{name.split()[-1].lower()}")
+        assert axe(found) == []
+
+
+def test_a_terminal_comes_back_by_itself_and_says_so(people: People, shot: Shot) -> None:
+    page, cut = people("chen"), False
+    sockets: list[WebSocketRoute] = []
+    printed: list[str] = []
+
+    def between(socket: WebSocketRoute) -> None:
+        if cut:
+            socket.close(code=4000)
+            return
+        sockets.append(socket)
+        server = socket.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            printed.append(str(message))
+            socket.send(message)
+
+        server.on_message(pass_on)
+
+    def shown() -> str:
+        return plain("".join(text[1] for text in map(json.loads, printed) if text[0] == "stdout"))
+
+    def wait_for(text: str) -> None:
+        for _ in range(300):
+            if text in shown():
+                return
+            page.wait_for_timeout(100)
+        raise AssertionError(f"{text!r} was never printed; there was: {shown()[-1000:]!r}")
+
+    page.route_web_socket("**/terminals/websocket/**", between)
+    page.reload()
+    press(panel(page, "Machines").get_by_role("article", name="Machine box", exact=True), "Terminal")
+    wait_for("root@box")
+    page.locator(".jp-Terminal:visible").last.click()
+    page.keyboard.type("MARK=still-$((40+2)); echo $MARK\n")
+    wait_for("still-42")
+    cut = True
+    for socket in sockets:
+        socket.close(code=4000)
+    banner = page.locator(".mr-Banner:visible")
+    expect(banner).to_contain_text("The connection to this terminal is lost", timeout=30_000)
+    shot(page, "terminal-lost")
+    printed.clear()
+    cut = False
+    expect(banner).to_contain_text("Connected again.", timeout=60_000)
+    wait_for("still-42")  # the scrollback
+    printed.clear()
+    page.locator(".jp-Terminal:visible").last.click()
+    page.keyboard.type("echo again $MARK\n")
+    wait_for("again still-42")
+    page.unroute_all(behavior="ignoreErrors")

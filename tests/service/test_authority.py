@@ -28,6 +28,8 @@ CALLS = {
     "GET machines?usage=true": {*CALLERS},
     "GET machines?course=demo&usage=true": GRADERS,
     "GET courses/demo/labs": IN_COURSE,
+    "GET courses/demo/verdicts?assignment=essay": IN_COURSE,
+    "POST courses/demo/verdicts?assignment=essay": IN_COURSE,
     "GET machines/ada/demo/pair/box/snapshots": {"ada"} | GRADERS,
     "PUT machines/ada/demo/pair/box/snapshots/mine": {"ada"} | GRADERS,
     "POST machines/ada/demo/pair/box/snapshots/mine": {"ada"} | GRADERS,

@@ -208,7 +208,7 @@ def jupyter(folder: Path, etc: Path) -> Iterator[tuple[str, str, Path]]:
     token, port = secrets.token_hex(16), free_port()
     hosts, home, log = folder / "hosts", folder / "home", folder / "jupyter.log"
     hosts.write_text("127.0.0.1 localhost\n")
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     server = [sys.executable, "-m", "jupyter", "server", "--allow-root", "--no-browser"]
     server += [
         "--ip=127.0.0.1",
@@ -217,7 +217,7 @@ def jupyter(folder: Path, etc: Path) -> Iterator[tuple[str, str, Path]]:
         "--ServerApp.port_retries=0",
     ]
     only = folder / "only" / "jupyter_server_config.d"
-    only.mkdir(parents=True)
+    only.mkdir(parents=True, exist_ok=True)
     (only / "others.json").write_text(
         json.dumps({"ServerApp": {"jpserver_extensions": dict.fromkeys(OTHERS, False)}})
     )

@@ -226,6 +226,34 @@ async def test_without_a_service_it_says_what_is_wrong_and_tries_again(ws: Works
             assert client.get("/machineroom/machines").json()["machines"][0]["state"] is None
 
 
+async def test_open_terminals_are_there_again_when_the_server_is(ws: Workspace, tmp_path: Path) -> None:
+    kept, closed, server = ws.spec.ref.machine, "web_2", (tmp_path, ws.etc)
+    with jupyter(*server) as (url, token, hosts):
+        here = Workspace(url, token, ws.etc, hosts, ws.service_url, ws.driver, ws.spec, ws.engine)
+        here.address()
+        assert [here.new(machine="web") for _ in range(2)] == [kept, closed]
+        async with here.open(kept) as terminal:
+            await terminal.see(PROMPT)
+        with here.client as client:
+            assert client.delete(f"/api/terminals/{closed}").status_code == 204
+    with jupyter(*server) as (url, token, hosts):
+        here = Workspace(url, token, ws.etc, hosts, ws.service_url, ws.driver, ws.spec, ws.engine)
+        here.address()
+        with here.client as client:
+            assert [one["name"] for one in client.get("/api/terminals").json()] == [kept]
+        async with here.open(kept) as terminal:
+            await terminal.see("Your server was restarted: this is a new shell")
+            await terminal.see(PROMPT)
+
+
+async def test_the_console_is_to_be_had_for_the_asking(ws: Workspace) -> None:
+    async with ws.open(ws.new(machine="web", console=True)) as terminal:
+        await terminal.see("This is the console of web: it works without ssh")
+        await terminal.see(PROMPT)
+        await terminal.type("echo con''sole $(tty)\n")
+        await terminal.see("console /dev/")
+
+
 async def test_a_workspace_without_machines_gives_its_own_shell(ws: Workspace, tmp_path: Path) -> None:
     with jupyter(tmp_path, tmp_path / "nothing") as (url, token, hosts):
         grader = Workspace(url, token, tmp_path, hosts, "", ws.driver, ws.spec, ws.engine)

@@ -58,9 +58,13 @@ export interface IAssignment {
   title: string;
   lab: string | null;
   due: string | null;
+  /** The user's own deadline, where they have one. */
+  extension: string | null;
+  /** The late policy in words. */
+  late: string;
   submitted: string | null;
-  /** Whether its tasks are checked in the background while their panel is open. */
-  live_checks: boolean;
+  /** When verdicts are shown: in the background, when they are asked for, or not before the grade. */
+  checks: 'live' | 'asked' | 'hidden';
 }
 
 /** What a long action tells while it runs, and at last how it ended. */
@@ -80,6 +84,11 @@ export class Api {
   /** All machines of this workspace, a lab's default one first. */
   async machines(): Promise<IMachine[]> {
     return (await this.json<{ machines: IMachine[] }>('machineroom/machines')).machines;
+  }
+
+  /** The ids of the user's courses. */
+  async courses(): Promise<string[]> {
+    return (await this.json<{ value: string[] }>('courses')).value;
   }
 
   labs(course: string): Promise<ILab[]> {

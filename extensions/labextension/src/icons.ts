@@ -5,6 +5,7 @@ import machineSvg from '../style/machine.svg';
 import pageSvg from '../style/page.svg';
 import resetSvg from '../style/reset.svg';
 import snapshotSvg from '../style/snapshot.svg';
+import tasksSvg from '../style/tasks.svg';
 import terminalSvg from '../style/terminal.svg';
 
 export const consoleIcon = new LabIcon({ name: 'machineroom:console', svgstr: consoleSvg });
@@ -12,4 +13,5 @@ export const machineIcon = new LabIcon({ name: 'machineroom:machine', svgstr: ma
 export const pageIcon = new LabIcon({ name: 'machineroom:page', svgstr: pageSvg });
 export const resetIcon = new LabIcon({ name: 'machineroom:reset', svgstr: resetSvg });
 export const snapshotIcon = new LabIcon({ name: 'machineroom:snapshot', svgstr: snapshotSvg });
+export const tasksIcon = new LabIcon({ name: 'machineroom:tasks', svgstr: tasksSvg });
 export const terminalIcon = new LabIcon({ name: 'machineroom:terminal', svgstr: terminalSvg });

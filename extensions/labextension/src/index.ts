@@ -1,5 +1,7 @@
 import { commandsPlugin } from './commands';
 import { launcherPlugin } from './launcher';
 import { machinesPlugin } from './machines';
+import { tasksPlugin } from './tasks';
+import { terminalsPlugin } from './terminals';
 
-export default [commandsPlugin, launcherPlugin, machinesPlugin];
+export default [commandsPlugin, launcherPlugin, machinesPlugin, tasksPlugin, terminalsPlugin];

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -45,6 +46,9 @@ CLOSING_SECONDS = 8
 WAITING_PER_KEY = 4
 """How many may wait for the same student or machine before the next one is told to come back later."""
 
+EVERY = 55.0
+"""Seconds between two background runs of a student's checks: who asks each minute is never too early."""
+
 CourseId = Annotated[
     str, Path(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$", description="the course's folder name")
 ]
@@ -75,6 +79,9 @@ class Service:
         self._drivers: dict[str, Driver] = {}
         self._workers = anyio.CapacityLimiter(WORKERS)
         self.check_slots = anyio.CapacityLimiter(CHECKS_AT_ONCE)
+        self.live_slot = anyio.CapacityLimiter(1)
+        """For checks that nobody waits for."""
+        self.pace = Pace()
         self.copy_slots = anyio.CapacityLimiter(min(os.cpu_count() or 1, MOST_COPIES))
         self.save_slots = anyio.CapacityLimiter(SAVED_AT_ONCE)
 
@@ -162,6 +169,22 @@ class Service:
                 session, caller.name, action, course, subject, caller.address, **detail
             )
         )
+
+
+class Pace:
+    """When each student's checks were last run in the background."""
+
+    def __init__(self) -> None:
+        self._begun: dict[tuple[str, str], float] = {}
+
+    def is_due(self, who: tuple[str, str]) -> bool:
+        """Whether the last run is long enough ago."""
+        return time.monotonic() - self._begun.get(who, -EVERY) >= EVERY
+
+    def begin(self, who: tuple[str, str]) -> None:
+        """A run begins; who has not asked for long is forgotten."""
+        self._begun = {one: then for one, then in self._begun.items() if time.monotonic() - then < EVERY}
+        self._begun[who] = time.monotonic()
 
 
 class Turns:

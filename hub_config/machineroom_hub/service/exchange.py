@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import FileResponse
+from machineroom_spawners.course import Assignment, Course
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -54,6 +55,7 @@ async def assignments_of(service: Service, caller: Caller, course: str) -> list[
                         "extension": iso(extension.until) if extension else None,
                         "late": late.in_words(),
                         "closes": iso(late.closes(own_due)) if own_due else None,
+                        "checks": _lights(found, assignment),
                         "released": iso(release.time) if release else None,
                         "submitted": iso(last.timestamp) if last else None,
                         "feedback": iso(feedback.time) if feedback else None,
@@ -62,6 +64,13 @@ async def assignments_of(service: Service, caller: Caller, course: str) -> list[
         return answer
 
     return await service.read(collect)
+
+
+def _lights(course: Course, assignment: Assignment) -> str:
+    """When students see verdicts: "live", when they ask ("asked"), or not before the grade ("hidden")."""
+    if not assignment.show_verdicts:
+        return "hidden"
+    return "live" if course.is_live(assignment) else "asked"
 
 
 RELEASE = "/courses/{course}/assignments/{assignment}/release"

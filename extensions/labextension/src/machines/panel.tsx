@@ -104,7 +104,9 @@ function Lab(props: {
           {assignments.map(each => (
             <li key={each.name}>
               {each.title}
-              {each.due && <span className="mr-Quiet"> {deadline(each.due, trans)}</span>}
+              {each.due && (
+                <span className="mr-Quiet"> {deadline(each.extension ?? each.due, trans)}</span>
+              )}
             </li>
           ))}
         </ul>
