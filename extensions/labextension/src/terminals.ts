@@ -71,6 +71,9 @@ class Keeper {
     this.session.connectionStatusChanged.connect(this.onStatus);
     this.session.messageReceived.connect(this.onMessage);
     widget.node.addEventListener('keydown', this.onKey, true);
+    this.attempt = window.setTimeout(() => {
+      this.onStatus(null, this.session.connectionStatus); // it was opened while there is no connection
+    }, SILENCE);
   }
 
   dispose(): void {

@@ -595,11 +595,17 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
 
     def _switch(self, action: Callable[[str], None], container: str, done: str) -> None:
         """Do what somebody else may have done at the same moment."""
-        try:
-            action(container)
-        except APIError as error:
-            if done not in str(error.explanation):
-                raise
+        for last in (False,) * 9 + (True,):
+            try:
+                action(container)
+            except APIError as error:
+                # with cgroup v1 a container on a busy host may fork faster than it is frozen, for a moment
+                if "unable to freeze" in str(error.explanation) and not last:
+                    time.sleep(0.2)
+                    continue
+                if done not in str(error.explanation):
+                    raise
+            return
 
     def _kill(self, container: str) -> None:
         with suppress(docker.errors.NotFound):
