@@ -43,7 +43,7 @@ def measure(stage: Stage, counts: list[int], runs: int, progress: Progress) -> l
             done = 100 * (len(figures) // 2 * runs + run) // steps
             for hub, kind in ((stage.ours, "ours"), (stage.stock, "stock")):
                 progress(done, f"{count} at once, run {run + 1} of {runs}, {kind}")
-                with _started(hub, users) as seconds:
+                with started(hub, users) as seconds:
                     ready = sorted(each for each in seconds if each is not None)
                     if len(ready) < count:
                         failed = f"run {run + 1}: {count - len(ready)} of {count} {kind} did not come up"
@@ -58,9 +58,9 @@ def measure(stage: Stage, counts: list[int], runs: int, progress: Progress) -> l
                         costs.look(stage, hub, kind, sample)
             if count == 1:
                 progress(done, f"a student comes back, run {run + 1} of {runs}")
-                with _started(stage.ours, users):
+                with started(stage.ours, users):
                     pass
-                with _started(stage.ours, users) as again:
+                with started(stage.ours, users) as again:
                     back.ours += [each for each in again if each is not None]
                 back.stock = typical.stock
             _forget(stage.ours, users)
@@ -113,7 +113,7 @@ class _Costs:
 
 
 @contextmanager
-def _started(hub: Hub, users: list[str]) -> Iterator[list[float | None]]:
+def started(hub: Hub, users: list[str]) -> Iterator[list[float | None]]:
     """Servers of `users`, started at once, stopped afterwards: what `start` answers."""
     with hub.client() as http:
         http.post(f"{hub.api}/users", json={"usernames": users})  # those that exist already are no harm

@@ -33,6 +33,7 @@ class Part(StrEnum):
     TERMINALS = "terminals"
     WEB = "web"
     GROWTH = "growth"
+    AUTOGRADE = "autograde"
 
 
 def register(app: typer.Typer) -> None:
@@ -64,7 +65,7 @@ def bench(
     All of it takes an hour, a part of it minutes. It has a room of its own, with the images of the
     installation; nothing of it stays. Other work on this machine at the same time shows in the figures.
     """
-    from ..bench import figures, growth, machines, spawns, terminals, verdicts, web
+    from ..bench import figures, grading, growth, machines, spawns, terminals, verdicts, web
     from ..bench.stage import stage
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended like that, too, it clears up
@@ -72,9 +73,10 @@ def bench(
     found: list[Figure] = []
     before = os.getloadavg()[0]
     pupils = [*spawns.people(starting, runs), terminals.STUDENT, web.STUDENT]
+    graders = [*verdicts.people(max(checking)), grading.GRADER]
     with progress.many() as told:
         try:
-            with stage(Room(state), pupils, verdicts.people(max(checking)), told) as here:
+            with stage(Room(state), pupils, graders, told) as here:
                 measures: dict[Part, Callable[[Progress], list[Figure]]] = {
                     Part.MACHINES: lambda told: machines.measure(here, runs, told),
                     Part.SPAWNS: lambda told: spawns.measure(here, starting, runs, told),
@@ -82,6 +84,7 @@ def bench(
                     Part.TERMINALS: lambda told: terminals.measure(here, runs, told),
                     Part.WEB: lambda told: web.measure(here, runs, told),
                     Part.GROWTH: lambda told: growth.measure(here, many or [10, 100, 300], told),
+                    Part.AUTOGRADE: lambda told: grading.measure(here, runs, told),
                 }
                 for part in parts or list(Part):
                     found += measures[part](partial(told, part))
