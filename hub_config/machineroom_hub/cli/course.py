@@ -9,7 +9,6 @@ from machineroom_spawners.course import read_course
 
 from .. import courses, prove
 from ..host import engine
-from ..proof import render, save
 from ..room import Room
 from . import progress
 from .common import (
@@ -118,11 +117,11 @@ def prove_course(
             )
     finally:
         runner.close()
-    save(course, proof)
+    prove.save(course, proof)
     if json:
         print_json(proof.as_json())
     else:
-        print_fitted(render(proof))
+        print_fitted(prove.render(proof))
     raise typer.Exit(0 if proof.proven else 1)
 
 

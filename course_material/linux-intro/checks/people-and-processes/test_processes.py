@@ -91,8 +91,7 @@ def test_heartbeat_comes_back(machine):
     """Killed, it is back within five seconds"""
     pid = need_heartbeat(machine)
     machine.run(f"kill -KILL {pid}")
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
+    for _ in range(25):
         time.sleep(0.2)
         now = machine.run("systemctl show -P MainPID heartbeat").stdout.strip()
         if now not in ("0", pid) and state(machine, "heartbeat") == "active":
