@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 SERVICE = "/services/machineroom/api"
-CUT = (httpx.TransportError, ConnectionClosed, InvalidHandshake, OSError)
+CUT = (httpx.HTTPError, ConnectionClosed, InvalidHandshake, OSError)
 """What a browser meets when a part dies under it."""
 
 

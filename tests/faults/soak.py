@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
+from xmlrpc.client import Fault
 
 import docker
 import pytest
@@ -107,7 +108,7 @@ class Reaper:
             time.sleep(self.random.uniform(0.5, 1.5) * self.every)
             part = self.random.choice([*PROGRAMS, "workspace", "machine"])
             name = self.random.choice(self.pupils).person.name
-            with suppress(docker.errors.NotFound, docker.errors.APIError):
+            with suppress(docker.errors.NotFound, docker.errors.APIError, Fault):  # it is dead already
                 self.world.kill(part, name)
                 self.killed[part] += 1
                 print(f"{end - time.monotonic():6.0f} s left: killed {part} {name}", flush=True)
