@@ -7,6 +7,7 @@ a sandbox, in which they can do nothing in the visitor's name.
 """
 
 import asyncio
+import errno
 import html
 import ipaddress
 import re
@@ -41,6 +42,9 @@ ORIGIN_WIDE = {
     "strict-transport-security",
 }
 """Response headers by which a page would speak for the whole site, of which it is a corner."""
+
+_FAR = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH)
+"""Errors of a machine that is not there at all."""
 
 SANDBOX = "sandbox allow-forms allow-modals allow-popups allow-scripts"
 """How a page is shown to who is not its machine's owner: without an origin, so without anybody's cookies."""
@@ -169,6 +173,9 @@ class MachineProxyHandler(RemoteProxyHandler):
         elif self.address and "during request" in str(error):
             what = f"The server on port {port} of {machine.title} took too long to answer."
             do = "Look at its log in a terminal on the machine, then reload this page."
+        elif self.address and "imeout" not in str(error) and getattr(error, "errno", None) not in _FAR:
+            what = f"What listens on port {port} of {machine.title} sends no page."
+            do = "Is it a web server? Look at its log in a terminal on the machine, then reload."
         else:
             what = f"{machine.title} does not answer on port {port}."
             do = "Open a terminal on it: that starts it, if it does not run. Then reload this page."
