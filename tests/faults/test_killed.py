@@ -125,24 +125,24 @@ class Shell(Act):
     def again(self) -> None:
         until(self.person.has_server, "ana's server")
         known = [t["name"] for t in self.person.http.get("/user/ana/api/terminals").json()]
+        assert self.name in known, "the terminal did not come back"
         stopped = self.world.machine("ana").status != "running"
-        if fresh := self.name not in known:
-            self.name, self.shell = self.person.new_terminal(), ""
         with self.person.terminal(self.name) as terminal:
-            if stopped:
+            if self.killed == "workspace":
+                terminal.see("Your server was restarted: this is a new shell")
+            elif stopped:
                 terminal.type("\n")
                 terminal.see(r"is ready")
-            elif not fresh:
+            else:
                 terminal.type("\x03")
             now = terminal.run("echo $$").strip()
-        assert self.shell in ("", now) or self.killed_shell, (
-            "the shell did not outlive what it has nothing to do with"
-        )
+        if self.killed not in ("workspace", "machine"):
+            assert now == self.shell, "the shell did not outlive what it has nothing to do with"
 
-    killed_shell = False
+    killed = ""
 
     def victim(self, part: str) -> None:
-        self.killed_shell = part == "machine"
+        self.killed = part
         super().victim(part)
 
 

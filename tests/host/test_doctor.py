@@ -14,11 +14,11 @@ from machineroom_hub.room import Room
 def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path, offset: int) -> None:
     room = Room(tmp_path)
     room.save_settings(port=free_room_port())
-    doctor.refuse_taken_ports(room)
+    doctor.refuse_taken_ports(room, room.port)
     said = rf"port {room.port + offset} .* is taken .* up --port"
     with socket.create_server(("127.0.0.1", room.port + offset)), pytest.raises(HostError, match=said):
-        doctor.refuse_taken_ports(room)
-    doctor.refuse_taken_ports(room)
+        doctor.refuse_taken_ports(room, room.port)
+    doctor.refuse_taken_ports(room, room.port)
 
 
 def test_few_inodes_are_told_with_what_takes_them(tmp_path: Path) -> None:

@@ -68,8 +68,9 @@ def test_there_are_not_more_than_so_many(school: Classroom) -> None:
 def test_what_does_not_exist_is_said_to(school: Classroom) -> None:
     assert "no snapshot 'nix'" in lines(school, "ben", "POST", f"{BOX}/snapshots/nix")[-1]["error"]
     assert school["ben"].delete(f"{BOX}/snapshots/nix").status_code == 204
-    nowhere = "machines/cyd/demo/pair/box/snapshots/nix"
-    assert "does not exist" in lines(school, "cyd", "PUT", nowhere)[-1]["error"]
+    DockerDriver(room_id=school.room.id).delete(MachineRef("ada", "demo", "pair", "box"))
+    nowhere = "machines/ada/demo/pair/box/snapshots/nix"
+    assert "does not exist" in lines(school, "ada", "PUT", nowhere)[-1]["error"]
 
 
 @pytest.mark.parametrize("name", ["submission:1", "-rf", "..", "a/b", "a%00b", "_x", " x", "x" * 41])
