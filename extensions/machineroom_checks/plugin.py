@@ -36,6 +36,7 @@ _MARKS = {
     "task(name, title=None): the task that a check belongs to; by default the file's name",
     "points(n): what passing the check earns; 1 by default",
     "hint(text): shown to the student when the check does not pass",
+    "changes(path, ...): what the check itself changes on a machine, which `course prove` then allows",
     "reboot: what is checked has to survive a restart; counted is what a copy shows after one",
 }
 
@@ -122,8 +123,10 @@ class Checks:
             except ValueError as error:
                 self._broken.append({"file": item.nodeid, "error": str(error)})
         self._tell({"collected": described, "broken": self._broken})
-        wanted = set(self._channel.receive()["run"])
-        items[:] = [item for item in items if item.nodeid in wanted]
+        wanted = {name: place for place, name in enumerate(self._channel.receive()["run"])}
+        items[:] = sorted(
+            (item for item in items if item.nodeid in wanted), key=lambda item: wanted[item.nodeid]
+        )
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._sight.clear()
@@ -200,7 +203,17 @@ def _describe(item: pytest.Item) -> dict[str, Any]:
         "points": earns,
         "hint": _only(hint, str, "a text") if hint else "",
         "reboot": item.get_closest_marker("reboot") is not None,
+        "changes": _paths(item),
     }
+
+
+def _paths(item: pytest.Item) -> list[str]:
+    """What the marks `changes` of a check name."""
+    paths = [path for mark in item.iter_markers("changes") for path in mark.args]
+    for path in paths:
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise ValueError(f"changes({path!r}): write the paths of files and folders on the machine")
+    return paths
 
 
 def _only(mark: pytest.Mark, kind: Any, what: str) -> Any:

@@ -11,6 +11,7 @@ import base64
 import contextlib
 import math
 import os
+import random
 import socket
 import stat
 import subprocess
@@ -88,10 +89,12 @@ class CheckRunner:
         addresses: Mapping[str, str],
         timeout: float = 60.0,
         only: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+        shuffle: random.Random | None = None,
     ) -> list[dict[str, Any]]:
         """Run the checks in the folder `checks` of `tasks`, or of all tasks; a report for each task.
 
-        `only` says of a check (`{"name", "task", "points", "reboot", …}`) whether it is wanted.
+        `only` says of a check (`{"name", "task", "points", "reboot", …}`) whether it is wanted. They
+        run in the order of the files, or in one that `shuffle` draws.
         `machines` opens a session to a machine when a check first asks for it. After `timeout` seconds,
         checks that have not ended are reported as such.
 
@@ -108,14 +111,14 @@ class CheckRunner:
                         raise ChecksError(f"There is no task '{task}' in {checks}; its tasks are: {known}.")
                 found = [c for c in found if c["task"] in tasks]
             found = [c for c in found if only(c)]
-            run.run(found)
+            run.run(shuffle.sample(found, len(found)) if shuffle else found)
             names = dict.fromkeys([*(tasks or ()), *(c["task"] for c in found)])
             return [run.report(name) for name in names]
         finally:
             run.close()
 
     def collect(self, checks: Path) -> list[dict[str, Any]]:
-        """The tasks in the folder `checks`: `{"task", "title", "points", "hints", "checks"}`.
+        """The tasks in the folder `checks`: `{"task", "title", "points", "hints", "checks", "changes"}`.
 
         Raises:
             ChecksError: a check file has a mistake; the message names file and line, for its author.
@@ -134,6 +137,7 @@ class CheckRunner:
                 "points": sum(c["points"] for c in members),
                 "hints": [c["hint"] for c in members if c["hint"]],
                 "checks": [c["name"] for c in members],
+                "changes": sorted({path for c in members for path in c["changes"]}),
             }
             for task, members in _by_task(found).items()
         ]
@@ -471,6 +475,7 @@ def _checked(check: dict[str, Any]) -> dict[str, Any]:
         **texts,
         "points": int(points) if points.is_integer() else points,
         "reboot": bool(check["reboot"]),
+        "changes": [_plain(str(path)) for path in check["changes"]],
     }
 
 

@@ -19,7 +19,7 @@ from machineroom_spawners.drivers.base import Progress, silent
 
 from . import folders, nbgrader_box, service_api
 from .images import read_manifests
-from .prove import is_proven
+from .proof import is_proven
 from .room import SOURCE, Room
 from .survey import files, require
 

@@ -1,7 +1,9 @@
 """Prove a course: play every task on real machines, and see that the checks tell right from wrong.
 
 For each task an untouched machine must earn nothing, the solution everything, and each wrong
-solution less than everything. Solutions are scripts in `solutions/<assignment>/<task>/`:
+solution less than everything. On the solution, checks must say the same when they are asked again in
+another order, and leave no trace that they do not own up to. Solutions are scripts in
+`solutions/<assignment>/<task>/`:
 
     solution.sh          runs as root on the lab's default machine; solution.db.sh, after it, on `db`
     wrong-NAME.sh        what people try; wrong-NAME.db.sh likewise
@@ -10,14 +12,14 @@ A line `# after: TASK …` in the first one has the solutions of other tasks pla
 """
 
 import base64
-import json
 import os
+import random
 import re
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -30,12 +32,10 @@ from machineroom_spawners.drivers.base import Driver, MachineError, Progress, St
 from machineroom_spawners.drivers.tools import PATH
 from machineroom_spawners.lab import Lab
 from machineroom_spawners.spec import MachineRef, lab_specs
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
-from . import folders
+from .footprints import Footprints
 from .interrupts import undisturbed
+from .proof import Play, Proof, extent, in_order
 from .survey import Task, digest, survey
 
 OWNER = "prove:"
@@ -50,45 +50,6 @@ CHECK_SECONDS = 240.0
 _SCRIPT = re.compile(r"(?P<play>solution|wrong-[a-z0-9-]+)(?:\.(?P<machine>[a-z][a-z0-9_]*))?\.sh\Z")
 _AFTER = re.compile(r"^# after: (.+)$", re.MULTILINE)
 _ON_MACHINE = "/run/machineroom-play"
-
-
-@dataclass(frozen=True)
-class Play:
-    """One task, played in one way: `name` is "untouched", "solution" or "wrong-…".
-
-    `problem` says why it proves nothing; it is "" when the play went as it should.
-    """
-
-    assignment: str
-    task: str
-    name: str
-    points: float
-    earned: float
-    seconds: float
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What came of proving a course, or only some of its tasks (`whole` is False)."""
-
-    course: str
-    digest: str
-    time: datetime
-    seconds: float
-    whole: bool
-    tasks: tuple[Task, ...]
-    plays: tuple[Play, ...]
-    problems: tuple[str, ...]
-
-    @property
-    def proven(self) -> bool:
-        """Whether nothing at all speaks against the course."""
-        return not self.problems and not any(play.problem for play in self.plays)
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything, for scripts."""
-        return {**asdict(self), "time": self.time.isoformat(), "proven": self.proven}
 
 
 class _Failed(Exception):
@@ -137,74 +98,9 @@ def prove(
         seconds=round(time.monotonic() - began, 1),
         whole=tasks is None,
         tasks=chosen,
-        plays=tuple(sorted(plays, key=lambda play: _order(chosen, play))),
+        plays=tuple(sorted(plays, key=lambda play: in_order(chosen, play))),
         problems=tuple(problems),
     )
-
-
-def save(course: Course, proof: Proof) -> None:
-    """Keep a whole and good proof in the course's folder, as `proof.json`: it goes where the course goes."""
-    if not (proof.whole and proof.proven):
-        return
-    said = {
-        "digest": proof.digest,
-        "time": proof.time.isoformat(timespec="seconds"),
-        "tasks": len(proof.tasks),
-        "plays": len(proof.plays),
-        "seconds": proof.seconds,
-    }
-    folders.write(course.folder, "proof.json", (json.dumps(said, indent=2) + "\n").encode())
-
-
-def is_proven(course: Course) -> bool:
-    """Whether the course's `proof.json` speaks of checks, labs and solutions as they are now."""
-    try:
-        said = json.loads(folders.read(course.folder, "proof.json") or b"{}")
-        return said["digest"] == digest(course)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def render(proof: Proof) -> Group:
-    """The proof as a table for a terminal, with all that has to be mended below it."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("assignment", "task"):
-        table.add_column(title)
-    for title in ("points", "untouched", "solution"):
-        table.add_column(title, justify="right")
-    table.add_column("wrong solutions")
-    for task in proof.tasks:
-        plays = {play.name: play for play in proof.plays if play.task == task.name}
-        wrong = Text()
-        for name, play in plays.items():
-            if name.startswith("wrong-"):
-                wrong.append_text(_score(play)).append(f" {name.removeprefix('wrong-')}  ", "dim")
-        ends = [_score(plays[name]) if name in plays else Text("–") for name in ("untouched", "solution")]
-        table.add_row(task.assignment, task.name, f"{task.points:g}", *ends, wrong)
-    mend = [f"{p.assignment}/{p.task}: {p.name}: {p.problem}" for p in proof.plays if p.problem]
-    verdict = f"{proof.course}: {_extent(proof.plays, proof.tasks)} in {proof.seconds:.0f} s"
-    if proof.proven:
-        return Group(table, Text(""), Text(f"{verdict}: proven", "green"))
-    return Group(
-        table,
-        Text(""),
-        *(Text(f"• {sentence}") for sentence in (*proof.problems, *mend)),
-        Text(f"{verdict}: not proven; mend the points above and prove it again", "red"),
-    )
-
-
-def _extent(plays: Sequence[object], tasks: Sequence[object]) -> str:
-    return f"{len(plays)} plays of {len(tasks)} task" + "s" * (len(tasks) != 1)
-
-
-def _score(play: Play) -> Text:
-    return Text(f"{'✗' if play.problem else '✓'} {play.earned:g}", "red" if play.problem else "green")
-
-
-def _order(tasks: Sequence[Task], play: Play) -> tuple[int, int, str]:
-    kinds = ["untouched", "solution"]
-    names = [task.name for task in tasks]
-    return names.index(play.task), kinds.index(play.name) if play.name in kinds else 2, play.name
 
 
 class _Stage:
@@ -252,7 +148,7 @@ class _Stage:
         jobs = self._jobs(chosen)
         total = sum(len(tasks) for tasks, _, _ in jobs)
         plays: list[Play] = []
-        progress(0, _extent(range(total), chosen))
+        progress(0, extent(range(total), chosen))
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="prove")
         try:
             waiting: set[Future[list[Play]]] = {pool.submit(self._job, *job) for job in jobs}
@@ -295,13 +191,47 @@ class _Stage:
                 if script:
                     for text in self._in_order(tasks[0], script):
                         self._perform(refs, text)
-                reports = self._check(lab, refs, tasks)
+                if name == "solution":
+                    reports, problem = self._check_closely(lab, refs, tasks[0])
+                else:
+                    reports = self._check(lab, refs, tasks)
         except (MachineError, ChecksError, _Failed, ContentError) as error:
             problem = str(error)
         seconds = round((time.monotonic() - began) / len(tasks), 1)
         return [_verdict(task, name, reports.get(task.name), problem, seconds) for task in tasks]
 
-    def _check(self, lab: Lab, refs: dict[str, MachineRef], tasks: list[Task]) -> dict[str, dict[str, Any]]:
+    def _check_closely(
+        self, lab: Lab, refs: dict[str, MachineRef], task: Task
+    ) -> tuple[dict[str, dict[str, Any]], str]:
+        """The report of a task, and what is wrong with its checks: they change something, or their mind."""
+        with Footprints(self._driver, refs) as footprints:
+            reports = self._check(lab, refs, [task])
+            changed = footprints.found(task.changes)
+        if changed:
+            return reports, (
+                f"its checks change the machine: {', '.join(changed)}. Let them only look, or own up to it: "
+                '@pytest.mark.changes("/path")'
+            )
+        order = random.Random(task.name)  # noqa: S311 - the same each time, so that what is found is found again
+        first, again = (
+            {check["name"]: check["outcome"] for check in report[task.name]["checks"]}
+            for report in (reports, self._check(lab, refs, [task], order))
+        )
+        for name, outcome in first.items():
+            if again.get(name) != outcome:
+                return reports, (
+                    f"the check {name} said '{outcome}', and '{again.get(name)}' when it was asked again in "
+                    "another order; let it stand by itself, and wait for what takes time"
+                )
+        return reports, ""
+
+    def _check(
+        self,
+        lab: Lab,
+        refs: dict[str, MachineRef],
+        tasks: list[Task],
+        shuffle: random.Random | None = None,
+    ) -> dict[str, dict[str, Any]]:
         found = {name: self._driver.poll(ref) for name, ref in refs.items()}
         reports = self._runner.run(
             self._course.checks(tasks[0].assignment),
@@ -310,6 +240,7 @@ class _Stage:
             lab.default,
             addresses={name: machine.address for name, machine in found.items() if machine},
             timeout=CHECK_SECONDS,
+            shuffle=shuffle,
         )
         return {report["task"]: report for report in reports}
 
@@ -425,4 +356,5 @@ def _verdict(task: Task, name: str, report: dict[str, Any] | None, problem: str,
                 problem = f"the solution earns {earned:g} of {task.points:g} ({unmet})"
             elif name.startswith("wrong-") and earned >= task.points:
                 problem = f"this wrong solution earns all {task.points:g} points"
-    return Play(task.assignment, task.name, name, task.points, earned, seconds, problem)
+    checking = round(sum(check["seconds"] for check in report["checks"]), 2) if report else 0.0
+    return Play(task.assignment, task.name, name, task.points, earned, seconds, checking, problem)

@@ -27,12 +27,13 @@ _CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 
 @dataclass(frozen=True)
 class Task:
-    """A task of an assignment, as its checks describe it."""
+    """A task of an assignment, as its checks describe it; `changes` are paths that these say they change."""
 
     assignment: str
     name: str
     title: str
     points: float
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,8 @@ def _tasks(course: Course, assignment: Assignment, runner: CheckRunner) -> tuple
         found = runner.collect(folder)
     except ChecksError as error:
         return [], [str(error)]
-    return [Task(assignment.name, t["task"], t["title"], t["points"]) for t in found], []
+    tasks = [Task(assignment.name, t["task"], t["title"], t["points"], tuple(t["changes"])) for t in found]
+    return tasks, []
 
 
 def _notebooks(course: Course, assignment: Assignment, tasks: list[Task]) -> Iterator[str]:

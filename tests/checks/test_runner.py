@@ -199,6 +199,7 @@ def test_collect_lists_the_tasks(runner: CheckRunner, tmp_path: Path) -> None:
             "points": 3.5,
             "hints": ["h"],
             "checks": ["test_a", "test_b"],
+            "changes": [],
         }
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from machineroom_hub import courses, folders
-from machineroom_hub.prove import is_proven
+from machineroom_hub.proof import is_proven
 from machineroom_hub.room import Room
 from machineroom_spawners.content import ContentError
 

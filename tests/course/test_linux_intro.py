@@ -4,8 +4,9 @@ import json
 
 import nbformat
 import pytest
-from machineroom_hub import prove as proving
-from machineroom_hub.prove import is_proven, prove
+from machineroom_hub import proof as proofs
+from machineroom_hub.proof import is_proven
+from machineroom_hub.prove import prove
 from machineroom_hub.survey import require, survey
 from nbgrader.nbgraderformat import MetadataValidator
 from rich.console import Console
@@ -73,6 +74,6 @@ def test_solutions_of_ordinary_cells_pass_their_tests(linux_intro):
 @pytest.mark.timeout(1200)
 def test_every_task_is_proven(linux_intro, driver, runner):
     proof = prove(linux_intro, driver, runner, secret=b"s" * 32)
-    Console(width=160).print(proving.render(proof))
+    Console(width=160).print(proofs.render(proof))
     assert proof.proven
     assert driver.machines() == []

@@ -6,8 +6,9 @@ import signal
 import threading
 
 import pytest
-from machineroom_hub import prove as proving
-from machineroom_hub.prove import Proof, is_proven, prove, save
+from machineroom_hub import proof as proofs
+from machineroom_hub.proof import Proof, is_proven, save
+from machineroom_hub.prove import prove
 from machineroom_spawners.content import ContentError
 from machineroom_spawners.course import read_course
 from machineroom_spawners.drivers.base import Driver
@@ -18,7 +19,7 @@ SECRET = b"s" * 32
 
 def shown(proof: Proof) -> str:
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(proving.render(proof))
+    console.print(proofs.render(proof))
     return console.export_text()
 
 
@@ -68,6 +69,38 @@ def test_each_thing_that_is_not_proven_is_told(mini, driver: Driver, runner):
     assert "wrong-but-right: this wrong solution earns all 4 points" in text
     save(course, proof)
     assert not is_proven(course)
+
+
+@pytest.mark.parametrize(
+    ("check", "told"),
+    [
+        (
+            "machine.run('echo x | tee /srv/trace /srv/own/trace'); assert greets(machine)",
+            "its checks change the machine: box:/srv, box:/srv/trace. Let them only look",
+        ),
+        (
+            "assert greets(machine) and machine.run('mkdir /tmp/asked').rc == 0",
+            "the check test_it said 'passed', and 'failed' when it was asked again in another order",
+        ),
+    ],
+)
+def test_checks_that_change_the_machine_or_their_mind_are_told(
+    mini, driver: Driver, runner, check: str, told: str
+):
+    (mini / "checks/hello/test_greeting.py").unlink()
+    (mini / "checks/hello/test_more.py").write_text(
+        "import pytest\n"
+        "def greets(machine): return machine.file('/srv/greetings/hello').exists\n"
+        "@pytest.mark.task('greeting')\n@pytest.mark.points(3)\n@pytest.mark.changes('/srv/own')\n"
+        f"def test_it(machine): {check}\n"
+    )
+    (mini / "labs/box/box.sh").write_text("#!/bin/sh\nmkdir /srv/greetings /srv/own\n")
+    proof = prove(read_course(mini), driver, runner, secret=SECRET)
+    (solution,) = [play for play in proof.plays if play.name == "solution"]
+    assert solution.problem.startswith(told), solution
+    assert solution.earned == 3
+    assert 0 < solution.checking < 10
+    assert driver.machines() == []
 
 
 def test_missing_solutions_are_told_and_free_points_too(mini, driver: Driver, runner):

@@ -9,6 +9,7 @@ from machineroom_spawners.course import read_course
 
 from .. import courses, prove
 from ..host import engine
+from ..proof import render, save
 from ..room import Room
 from . import progress
 from .common import (
@@ -117,11 +118,11 @@ def prove_course(
             )
     finally:
         runner.close()
-    prove.save(course, proof)
+    save(course, proof)
     if json:
         print_json(proof.as_json())
     else:
-        print_fitted(prove.render(proof))
+        print_fitted(render(proof))
     raise typer.Exit(0 if proof.proven else 1)
 
 

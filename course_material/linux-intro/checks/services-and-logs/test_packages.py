@@ -16,8 +16,8 @@ def test_figlet_is_installed(machine):
 @pytest.mark.hint("`apt-mark` does it, and undoes it.")
 def test_figlet_is_held(machine):
     """An upgrade will leave figlet at the version it has"""
-    held = machine.run("apt-mark showhold").stdout.split()
-    assert "figlet" in held, f"apt-mark showhold lists: {', '.join(held) or 'nothing'}"
+    wish = machine.run("dpkg-query -f '${db:Status-Want}' -W figlet").stdout.strip()
+    assert wish == "hold", f"what dpkg is to do with figlet: {wish or 'nothing, it is not there'}"
 
 
 @pytest.mark.task("packages")

@@ -6,6 +6,7 @@ import pytest
 @pytest.mark.task("night-backup", title="A backup every night")
 @pytest.mark.points(2)
 @pytest.mark.hint("Try the service by itself: `systemctl start backup`, then `journalctl -u backup`.")
+@pytest.mark.changes("/var/backups")
 def test_backup_makes_an_archive(machine):
     """backup.service packs /srv/shop into /var/backups/shop.tar.gz, and ends"""
     seen = machine.check_output("systemctl show -P LoadState backup.service")
