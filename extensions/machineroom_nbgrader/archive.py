@@ -7,10 +7,13 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 MAX_FILES = 10_000
+
+DATA_FILTER = getattr(tarfile, "data_filter", None)
+"""tarfile's own guard. Debian 12's Python does not have it yet, so we look ourselves as well."""
 
 
 class ArchiveError(Exception):
@@ -114,11 +117,20 @@ def _gunzip(source: IO[bytes], dest: IO[bytes], limit: int) -> None:
 def _extract(plain: IO[bytes], folder: Path) -> None:
     try:
         with tarfile.open(fileobj=plain, mode="r:") as tar:
+            tar.extraction_filter = DATA_FILTER
             for count, member in enumerate(tar):
                 if count >= MAX_FILES:
                     raise ArchiveError(f"The archive holds more than {MAX_FILES} files.")
                 if not (member.isfile() or member.isdir()):
                     raise ArchiveError(f"The archive holds '{member.name}', which is not a plain file.")
-                tar.extract(member, folder, filter="data")
+                if member.name.startswith("/") or ".." in PurePosixPath(member.name).parts:
+                    raise ArchiveError(f"The archive holds '{member.name}', which lies outside of it.")
+                tar.extract(_tame(member), folder)
     except (tarfile.TarError, OSError) as error:
         raise ArchiveError(f"The archive cannot be unpacked: {error}") from error
+
+
+def _tame(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Nobody's, and neither setuid nor writable by others."""
+    member.mode = member.mode & 0o755 | (0o700 if member.isdir() else 0o600)
+    return anonymous(member)
