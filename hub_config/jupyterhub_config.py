@@ -52,7 +52,7 @@ c.PasswordAuthenticator.proxies = {"127.0.0.1", gateway}
 c.JupyterHub.custom_scopes = auth.scopes(courses)
 c.JupyterHub.extra_user_scopes = {auth.ACCESS}
 
-# The machineroom service, and the operator's command line
+# The machineroom service, the operator's command line, and the keeper of workshops
 c.JupyterHub.services = [
     {
         "name": auth.SERVICE,
@@ -65,6 +65,7 @@ c.JupyterHub.services = [
         "timeout": 1,  # the hub needs nothing of it, and must not wait for it at its start
     },
     {"name": "operator", "api_token": room.token("operator"), "display": False},
+    {"name": "workshops", "api_token": room.token("workshops"), "display": False},
 ]
 c.JupyterHub.load_roles = [
     *auth.roles(courses),
@@ -84,6 +85,8 @@ c.JupyterHub.load_roles = [
         ],
         "services": ["operator"],
     },
+    # the keeper of workshops, a part of the service: makes, starts, stops and removes guests' seats
+    {"name": "workshops", "scopes": ["admin:users", "servers"], "services": ["workshops"]},
 ]
 
 # Workspaces and machines

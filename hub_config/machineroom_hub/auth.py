@@ -12,7 +12,7 @@ from tornado import web
 from tornado.web import RequestHandler
 from traitlets import Bool, Instance, Integer, Set, Unicode, default
 
-from . import accounts
+from . import accounts, join
 from .accounts import Account, Role
 from .room import Room
 from .throttle import Allowance, Throttle
@@ -207,14 +207,14 @@ class PasswordAuthenticator(Authenticator):
         if known == name.encode() and known:
             # the value holds the time at which it was made: one browser's counter each
             return {f"browser {handler.get_cookie(self.COOKIE)}": self.FROM_BROWSER}
-        address = self._address(handler)
+        address = self.address_of(handler)
         return {
             f"pair {address} {name}": self.FROM_PAIR,
             f"address {address}": self.FROM_ADDRESS,
             f"name {name}": self.FOR_NAME,
         }
 
-    def _address(self, handler: RequestHandler) -> str:
+    def address_of(self, handler: RequestHandler) -> str:
         """Where the request really comes from; `remote_ip` would believe anybody's X-Real-Ip."""
         address = str(handler.request.connection.context.address[0])  # type: ignore[union-attr]
         for hop in reversed(handler.request.headers.get("X-Forwarded-For", "").split(",")):
@@ -223,9 +223,9 @@ class PasswordAuthenticator(Authenticator):
             address = hop.strip()
         return address
 
-    def get_handlers(self, app: Any) -> list[tuple[str, type]]:
-        """The hub's login page, and the one behind login links."""
-        return [*super().get_handlers(app), (r"/welcome", WelcomeHandler)]
+    def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
+        """The hub's login page, the one behind login links, and those of workshops."""
+        return [*super().get_handlers(app), (r"/welcome", WelcomeHandler), *join.handlers()]
 
     @staticmethod
     def model(account: Account) -> dict[str, Any]:

@@ -35,9 +35,11 @@ HUB_OPEN = {
     "GET /hub/logo",
     "GET /hub/error/404",
     "POST /hub/api/authorizations/token/ada",
+    "GET /hub/join",
+    "GET /hub/join/line",
 }
-"""What the hub answers to strangers with a page: the login and what belongs to it. (The last one is an
-old call of JupyterHub's, at which it fails for everybody.)"""
+"""What the hub answers to strangers with a page: the login and what belongs to it, and where one joins a
+workshop. (The authorization is an old call of JupyterHub's, at which it fails for everybody.)"""
 
 
 def example(pattern: str) -> str:

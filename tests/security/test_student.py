@@ -299,7 +299,7 @@ def test_nothing_of_the_host_lies_in_a_workspace(school: School) -> None:
     mounts = {mount["Destination"] for mount in own.attrs["Mounts"]}
     assert mounts == {"/home/jovyan"}
     assert run(own, "find / -xdev -name '*.sock' -path '*docker*' 2>/dev/null | grep .", "jovyan")[0] == 1
-    known = [room.secret.hex(), *(room.token(name) for name in ("proxy", "service", "operator"))]
+    known = [room.secret.hex(), *(room.token(name) for name in ("proxy", "service", "operator", "workshops"))]
     said = run(
         own, "env; cat /etc/machineroom/*.json /proc/*/environ 2>/dev/null | tr '\\0' '\\n'", "jovyan"
     )[1]

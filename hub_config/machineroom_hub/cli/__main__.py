@@ -13,6 +13,7 @@ from ..nbgrader_box import NbgraderError
 from ..node import NodeError
 from ..roster import RosterError
 from ..service_api import ServiceError
+from ..workshops import WorkshopError
 from .app import app
 from .common import status_console
 
@@ -31,6 +32,7 @@ def main() -> None:
         ImageError,
         NodeError,
         RosterError,
+        WorkshopError,
     ) as error:
         status_console.print("[red]machineroom:[/]", escape(str(error)))
         sys.exit(1)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import bench, course, grade, image, lifecycle, people, roster, sleeping, suite
+from . import bench, course, grade, image, lifecycle, people, roster, sleeping, suite, workshop
 
 app = typer.Typer(
     name="machineroom",
@@ -38,3 +38,4 @@ app.add_typer(course.app, name="course")
 app.add_typer(grade.app, name="grade")
 app.add_typer(image.app, name="image")
 app.add_typer(roster.app, name="roster")
+app.add_typer(workshop.app, name="workshop")

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from ..room import Room
+from ..workshops.keeper import Keeper, keep_timetable
 from . import (
     PREFIX,
     checks,
@@ -83,11 +84,13 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
         )
         service.background(_sweep_copies(service))
         await service.work(service.executions.pool.sweep)
+        keeper = Keeper(room, hub_api, service.driver)
         chores = [
             asyncio.create_task(_close_idle_sessions(service)),
             asyncio.create_task(reconcile.keep_true(service)),
             asyncio.create_task(idle.keep_watch(service)),
             asyncio.create_task(disk.watch(service)),
+            asyncio.create_task(keep_timetable(keeper)),
         ]
         log.info("service started", extra={"data": {"room": room.id, "hub": hub_api}})
         try:
@@ -95,6 +98,7 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
         finally:
             for chore in chores:
                 chore.cancel()
+            await keeper.close()
             await service.close()
             log.info("service stopped")
 
