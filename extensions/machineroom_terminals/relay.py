@@ -107,5 +107,6 @@ ROUTES: list[tuple[str, type[RelayHandler], dict[str, Any]]] = [
     (rf"{_COURSE}/(verdicts)", RelayHandler, {"methods": ["GET", "POST"]}),
     (rf"{_COURSE}/(assignments)/{_NAME}/(submissions)", RelayHandler, {"methods": ["GET"]}),
     (rf"{_COURSE}/(checks)", RelayHandler, {"methods": ["POST"]}),
+    (r"(workshop)", RelayHandler, {"methods": ["GET"]}),
 ]
 """Patterns below `…/machineroom/`; the service's paths are the same, but for a machine's owner: us."""

@@ -240,12 +240,14 @@ class BackHandler(_Page):
         standing = await self.standing()
         if standing is None or standing.workshop.phase is Phase.REMOVED:
             return await self.refuse(GONE)
-        link = self.address("join/back", token=codes.way_back(self.authenticator.room, standing.guest.id))
+        token = codes.way_back(self.authenticator.room, standing.guest.id)
+        link = self.address("join/back", token=token)
         return await self.page(
             "join_back.html",
             guest=standing.guest,
             workshop=standing.workshop,
-            token=codes.way_back(self.authenticator.room, standing.guest.id),
+            token=token,
+            takehome=f"/services/machineroom/takehome?{urlencode({'token': token})}",
             link=link,
             qr=picture(link),
             usable=standing.seated or standing.waiting,

@@ -11,7 +11,7 @@ import pytest
 from local import until
 from machineroom_hub import accounts
 from machineroom_hub.service.models import now
-from machineroom_hub.workshops import codes, desk, plan
+from machineroom_hub.workshops import capacity, codes, desk, plan
 from machineroom_hub.workshops.keeper import Keeper
 from machineroom_hub.workshops.models import Guest, Phase, Workshop
 from machineroom_spawners import names
@@ -223,6 +223,32 @@ def test_what_a_stranger_may_try(hub: Hub) -> None:
     assert answers[0] == 400
     assert 429 in answers
     assert guesser.get("/hub/join/poster", params={"code": code}).status_code == 429
+
+
+def test_the_sum_says_how_many_seats_the_host_can_hold(hub: Hub, end: None) -> None:
+    need = capacity.Need(workspace=150 << 20, machines=50 << 20, most=2 << 30)
+    host = {"free": 5 << 30, "memory": 10 << 30, "disk": 1 << 40, "elsewhere": False}
+    fits = capacity.Sum(seats=20, need=need, promised=0, **host)
+    assert (fits.room_for, fits.fits) == (20, True)
+    assert not capacity.Sum(seats=21, need=need, promised=0, **host).fits
+    tight = capacity.Sum(seats=11, need=need, promised=2 << 30, **host)
+    assert (tight.room_for, tight.fits) == (10, False)
+    assert "11 seats of 200 MB" in tight.words()
+    assert "5.0 GB free, 2.0 GB of it promised to other workshops" in tight.words()
+    assert capacity.Sum(seats=1, need=need, promised=0, **{**host, "disk": 100 << 20}).room_for == 1
+    assert capacity.Sum(seats=1, need=need, promised=9 << 30, **host).room_for == 0
+
+    begins, ends = now() + timedelta(hours=1), now() + timedelta(hours=2)
+    alone = capacity.measure(hub.room, "linux", 3, begins, ends)
+    made(hub, 4, starts_in=1800)
+    crowded = capacity.measure(hub.room, "linux", 3, begins, ends)
+    assert crowded.promised >= 4 * capacity.WORKSPACE
+    assert (
+        capacity.measure(hub.room, "linux", 3, now() + timedelta(days=1), ends + timedelta(days=1)).promised
+        == 0
+    )
+    assert alone.promised == 0
+    assert alone.need.most >= (1 << 30) + (512 << 20), "both labs of the course at their limits"
 
 
 def test_codes_are_read_as_people_type_them(hub: Hub) -> None:

@@ -11,7 +11,7 @@ from ..host import HostError
 from ..migrations import upgrade
 from ..room import Room
 from ..service.models import now
-from ..workshops import codes, plan
+from ..workshops import capacity, codes, plan
 from ..workshops.models import Phase, Workshop
 from .common import (
     Json,
@@ -22,6 +22,7 @@ from .common import (
     installed,
     print_json,
     print_table,
+    say,
     unknown_course,
     when,
 )
@@ -45,6 +46,9 @@ def create(
     ] = "now",
     hours: Annotated[float, typer.Option(min=0.01, help="How long it lasts.")] = 3,
     keep: Annotated[float, typer.Option(min=0, help="For how many days files are kept after the end.")] = 2,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also when this host cannot hold so many seats.")
+    ] = False,
     url: Url = None,
     json: Json = False,
     state: State = None,
@@ -55,6 +59,10 @@ def create(
         raise unknown_course(room, course)
     starts = _moment(start)
     ends = starts + timedelta(hours=hours)
+    asked = capacity.measure(room, course, seats, starts, ends)
+    if not (asked.fits or anyway):
+        raise HostError(f"{asked.words()} Take fewer, free some memory, or say --anyway")
+    say(asked.words())
     made = plan.create(room, course, seats, starts, ends, ends + timedelta(days=keep))
     _print(room, made, url, json)
 

@@ -40,6 +40,7 @@ from . import (
     sleeping,
     snapshots,
     submissions,
+    workshops,
 )
 from .audit import log
 from .core import Service
@@ -118,6 +119,7 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
     }
     api = APIRouter(prefix=f"{PREFIX}/api", responses=errors)
     api.include_router(home.api)
+    api.include_router(workshops.api)
     for part in (
         exchange,
         submissions,
@@ -137,6 +139,7 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
     app.include_router(api)
     app.include_router(metrics.router, prefix=PREFIX, responses=errors)
     app.include_router(home.router, prefix=PREFIX)
+    app.include_router(workshops.router, prefix=PREFIX)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(OSError, _no_room)

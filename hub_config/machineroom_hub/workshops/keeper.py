@@ -40,7 +40,7 @@ TRIES = 3
 AMISS_SECONDS = 60.0
 """How long a ready seat's machine may be missing or broken before another seat takes its place."""
 
-SOON, LATER = 2.0, 20.0
+SOON, LATER = 2.0, 5.0
 """Seconds between two looks, while seats are being started, and otherwise."""
 
 
@@ -98,7 +98,7 @@ class Keeper:
                 await self._mark(seat, False)
                 if starting < AT_ONCE:
                     starting += await self._start(seat)
-        return SOON if any(not seat.ready for seat in free) else LATER / 4
+        return SOON if any(not seat.ready for seat in free) else LATER
 
     async def _start(self, seat: Seat) -> bool:
         """Start a seat that does not run; one that often failed to is replaced."""
@@ -273,7 +273,7 @@ class Keeper:
 async def keep_timetable(keeper: Keeper) -> None:
     """Look every so often, for as long as the service runs."""
     while True:
-        pause = LATER / 2
+        pause = LATER
         try:
             pause = await keeper.look()
         except (httpx.HTTPError, MachineError) as error:  # hub or engine is away; the next look may find it
