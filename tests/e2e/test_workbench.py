@@ -246,39 +246,32 @@ def theme(page: Page, name: str) -> None:
     expect(page.locator("body")).to_have_attribute("data-jp-theme-name", name)
 
 
-@pytest.fixture
-def axe(people: People) -> Iterator[Callable[[Locator], list[str]]]:
-    """`axe(panel)`: what is wrong with a panel for people who use no mouse or see little."""
+def violations(page: Page, found: Locator, look: str, shot: Shot, name: str) -> list[str]:
+    """What is wrong with a panel, in one theme, for people who use no mouse or see little."""
     if not AXE.exists():
         node.npm(["ci"], AXE.parents[2])
-    page = people("brook")
     page.evaluate(AXE.read_text())
-
-    def violations(panel: Locator) -> list[str]:
-        found = panel.evaluate("element => axe.run(element, {resultTypes: ['violations']})")
-        return [
-            f"{one['id']}: {node['html']} {node['failureSummary']}"
-            for one in found["violations"]
-            for node in one["nodes"]
-        ]
-
-    yield violations
-    theme(page, "JupyterLab Light")
+    if page.locator("body").get_attribute("data-jp-theme-name") != look:
+        theme(page, look)
+    page.wait_for_timeout(500)  # a colour fades in
+    shot(page, name)
+    said = found.evaluate("element => axe.run(element, {resultTypes: ['violations']})")
+    if look != "JupyterLab Light":
+        theme(page, "JupyterLab Light")
+    return [
+        f"{one['id']}: {node['html']} {node['failureSummary']}"
+        for one in said["violations"]
+        for node in one["nodes"]
+    ]
 
 
 @pytest.mark.parametrize("name", ["JupyterLab Light", "JupyterLab Dark"])
-def test_the_panels_are_accessible(
-    people: People, axe: Callable[[Locator], list[str]], name: str, shot: Shot
-) -> None:
+def test_the_panels_are_accessible(people: People, name: str, shot: Shot) -> None:
     page = people("brook")
-    if name != "JupyterLab Light":
-        theme(page, name)
     for title in ("Machines", "Tasks"):
         found = panel(page, title)
         found.evaluate("panel => panel.querySelectorAll('details').forEach(each => { each.open = true; })")
-        page.wait_for_timeout(500)  # a colour fades in
-        shot(page, f"{title.lower()}-{name.split()[-1].lower()}")
-        assert axe(found) == []
+        assert violations(page, found, name, shot, f"{title.lower()}-{name.split()[-1].lower()}") == []
 
 
 @pytest.fixture

@@ -67,6 +67,21 @@ export interface IAssignment {
   checks: 'live' | 'asked' | 'hidden';
 }
 
+/** What the user is in a course. */
+export interface IRole {
+  id: string;
+  title: string;
+  role: 'student' | 'ta' | 'instructor';
+}
+
+/** A hand that is up. */
+export interface IHand {
+  sentence: string;
+  since: string;
+  /** Who has said that they come. */
+  coming: string | null;
+}
+
 /** What a long action tells while it runs, and at last how it ended. */
 interface IStep {
   percent?: number;
@@ -91,6 +106,11 @@ export class Api {
     return (await this.json<{ value: string[] }>('courses')).value;
   }
 
+  /** The courses in which the user has a role. */
+  async roles(): Promise<IRole[]> {
+    return (await this.json<{ courses: IRole[] }>('machineroom/me')).courses;
+  }
+
   labs(course: string): Promise<ILab[]> {
     return this.json(`${ofCourse(course)}/labs`);
   }
@@ -110,33 +130,39 @@ export class Api {
   }
 
   async deleteSnapshot(machine: IMachine, name: string): Promise<void> {
-    await this.request(snapshotOf(machine, name), { method: 'DELETE' });
+    await this.call(snapshotOf(machine, name), 'DELETE');
   }
 
   /** Do something to a machine; `progress` is told each step. Rejects with what went wrong. */
   async act(machine: IMachine, action: Action, progress: Progress): Promise<void> {
     const path = `${ofMachine(machine)}/${action}`;
+    const init = { method: 'POST' };
     try {
-      await this.follow(path, 'POST', progress);
+      await this.follow(path, init, progress);
     } catch (error) {
       if (action === 'reset' || !(error instanceof ServerConnection.NetworkError)) {
         throw error;
       }
-      await this.follow(path, 'POST', progress); // a laptop changes its network; twice is as good as once
+      await this.follow(path, init, progress); // a laptop changes its network; twice is as good as once
     }
   }
 
   takeSnapshot(machine: IMachine, name: string, progress: Progress): Promise<void> {
-    return this.follow(snapshotOf(machine, name), 'PUT', progress);
+    return this.follow(snapshotOf(machine, name), { method: 'PUT' }, progress);
   }
 
   restore(machine: IMachine, name: string, progress: Progress): Promise<void> {
-    return this.follow(snapshotOf(machine, name), 'POST', progress);
+    return this.follow(snapshotOf(machine, name), { method: 'POST' }, progress);
   }
 
   /** What a call answers. Rejects with the sentence that says why not. */
   async json<T>(path: string, init: RequestInit = {}): Promise<T> {
     return (await (await this.request(path, init)).json()) as T;
+  }
+
+  /** Do something that answers nothing of interest. */
+  async call(path: string, method: string, body?: unknown): Promise<void> {
+    await this.request(path, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
   }
 
   private async request(path: string, init: RequestInit): Promise<Response> {
@@ -148,14 +174,15 @@ export class Api {
     return response;
   }
 
-  private async follow(path: string, method: string, progress: Progress): Promise<void> {
-    for await (const line of lines(await this.request(path, { method }))) {
+  /** Follow a long action to its end; answers what is done then. */
+  async follow<T>(path: string, init: RequestInit, progress: Progress): Promise<T> {
+    for await (const line of lines(await this.request(path, init))) {
       const step = JSON.parse(line) as IStep;
       if (step.error !== undefined) {
         throw new Error(step.error);
       }
       if (step.done !== undefined) {
-        return;
+        return step.done as T;
       }
       progress(`${step.percent ?? 0} % ${step.message ?? ''}`);
     }

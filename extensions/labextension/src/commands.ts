@@ -19,7 +19,8 @@ export const CommandIDs = {
   reset: 'machineroom:reset',
   save: 'machineroom:save',
   restore: 'machineroom:restore',
-  deleteSnapshot: 'machineroom:delete-snapshot'
+  deleteSnapshot: 'machineroom:delete-snapshot',
+  board: 'machineroom:board'
 };
 
 export const IMachines = new Token<Machines>(

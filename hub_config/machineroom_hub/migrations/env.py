@@ -6,10 +6,11 @@ from machineroom_hub.accounts import Account
 from machineroom_hub.db import Base
 from machineroom_hub.links import LoginLink
 from machineroom_hub.service import models
+from machineroom_hub.service.helping import Hand
 from machineroom_hub.service.idle import Sleep
 from machineroom_hub.workshops.models import Workshop
 
-tables = (Account, LoginLink, Sleep, Workshop, models.Audit)
+tables = (Account, LoginLink, Sleep, Hand, Workshop, models.Audit)
 assert {table.metadata for table in tables} == {Base.metadata}  # every table is imported
 
 context.configure(

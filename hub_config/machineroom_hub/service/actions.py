@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from fastapi import HTTPException
@@ -17,6 +17,8 @@ from .core import Service
 Line = dict[str, Any]
 Work = Callable[[Driver, Progress], Any]
 """The driver's part. It blocks, and answers what is `done`."""
+Say = Callable[[Line], None]
+"""Told of each line but the last."""
 
 LINES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -33,15 +35,20 @@ LINES: dict[int | str, dict[str, Any]] = {
 
 def stream(service: Service, ref: MachineRef, action: str, work: Work) -> StreamingResponse:
     """Do `work` when it is this machine's turn. It goes on to its end when the caller hangs up."""
+    return told(service, lambda say: act(service, ref, action, work, say))
+
+
+def told(service: Service, doing: Callable[[Say], Coroutine[Any, Any, Line]]) -> StreamingResponse:
+    """What `doing` says, and at last answers, as lines of JSON. It goes on when the caller hangs up."""
     return StreamingResponse(
-        _lines(service, ref, action, work),
+        _lines(service, doing),
         media_type="application/x-ndjson",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _lines(service: Service, ref: MachineRef, action: str, work: Work) -> AsyncIterator[str]:
-    """The work's progress as lines of JSON; it is a task of its own."""
+async def _lines(service: Service, doing: Callable[[Say], Coroutine[Any, Any, Line]]) -> AsyncIterator[str]:
+    """It is a task of its own."""
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[Line | None] = asyncio.Queue()
 
@@ -50,7 +57,7 @@ async def _lines(service: Service, ref: MachineRef, action: str, work: Work) -> 
 
     async def task() -> None:
         try:
-            say(await _act(service, ref, action, work, say))
+            say(await doing(say))
         finally:
             say(None)
 
@@ -59,10 +66,8 @@ async def _lines(service: Service, ref: MachineRef, action: str, work: Work) -> 
         yield json.dumps(line, ensure_ascii=False) + "\n"
 
 
-async def _act(
-    service: Service, ref: MachineRef, action: str, work: Work, say: Callable[[Line], None]
-) -> Line:
-    """Do it, one action at a time for one machine, and answer the last line."""
+async def act(service: Service, ref: MachineRef, action: str, work: Work, say: Say) -> Line:
+    """Do `work`, one action at a time for one machine, and answer the last line: `done` or `error`."""
     began, outcome = time.monotonic(), "failed"
 
     def progress(percent: int, message: str) -> None:

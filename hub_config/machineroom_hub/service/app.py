@@ -20,6 +20,8 @@ from ..room import Room
 from ..workshops.keeper import Keeper, keep_timetable
 from . import (
     PREFIX,
+    board,
+    bulk,
     checks,
     console,
     copies,
@@ -27,6 +29,7 @@ from . import (
     disk,
     exchange,
     executions,
+    helping,
     home,
     idle,
     labs,
@@ -79,6 +82,7 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.service = service = Service(room, hub_api)
         service.watch = idle.Watch(service)
+        service.boards = board.Boards(service)
         shelf.sweep(service)
         service.checks.forget(
             await service.read(lambda session: set(session.scalars(select(Verdict.checks).distinct())))
@@ -133,6 +137,9 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
         machines,
         snapshots,
         sleeping,
+        board,
+        bulk,
+        helping,
         console,
     ):
         api.include_router(part.router)

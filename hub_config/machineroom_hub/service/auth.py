@@ -10,6 +10,7 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -70,8 +71,15 @@ class Caller:
         return found
 
 
+@dataclass(frozen=True)
+class Presence:
+    """Somebody whose workspace runs, and when they last did something there, as far as the hub knows."""
+
+    active: datetime | None
+
+
 class Authority:
-    """Asks the hub who a token belongs to, and who is in a course."""
+    """Asks the hub who a token belongs to, and who is in a course or at work."""
 
     def __init__(self, hub_api: str, token: str, secret: bytes, *, host_cookies: bool = False) -> None:
         """`host_cookies`: users have host names below ours, so cookies say that they are from ours alone."""
@@ -134,17 +142,40 @@ class Authority:
 
     async def members(self, course: str) -> set[str]:
         """Everybody who is in a course, in whatever role, by the hub's groups."""
-        found: set[str] = set()
-        for group in (f"nbgrader-{course}", f"formgrade-{course}"):
-            try:
-                reply = await self._hub.get(f"groups/{quote(group)}")
-            except httpx.HTTPError as error:
-                raise hub_is_away(error) from error
-            if reply.status_code == 200:
-                found.update(reply.json()["users"])
-            elif reply.status_code != 404:
-                raise hub_is_away(f"groups/{group}: {reply.status_code} {reply.text[:200]}")
+        return await self.students(course) | await self._group(f"formgrade-{course}")
+
+    async def students(self, course: str) -> set[str]:
+        """Everybody who is a student of a course, by the hub's groups."""
+        return await self._group(f"nbgrader-{course}")
+
+    async def _group(self, name: str) -> set[str]:
+        reply = await self._ask(f"groups/{quote(name)}", missing=True)
+        return set(reply["users"]) if reply else set()
+
+    async def presence(self) -> dict[str, Presence]:
+        """Everybody whose workspace runs, and since when they did nothing there."""
+        found: dict[str, Presence] = {}
+        offset: int | None = 0
+        while offset is not None:
+            page = await self._ask(f"users?state=ready&offset={offset}&limit=200")
+            for user in page["items"]:
+                active = user.get("last_activity")
+                found[user["name"]] = Presence(datetime.fromisoformat(active) if active else None)
+            offset = (page["_pagination"]["next"] or {}).get("offset")
         return found
+
+    async def _ask(self, path: str, *, missing: bool = False) -> Any:
+        """What the hub's API answers; None for what does not exist, if that may be."""
+        headers = {"Accept": "application/jupyterhub-pagination+json"} if "limit=" in path else {}
+        try:
+            reply = await self._hub.get(path, headers=headers)
+        except httpx.HTTPError as error:
+            raise hub_is_away(error) from error
+        if reply.status_code == 404 and missing:
+            return None
+        if reply.status_code != 200:
+            raise hub_is_away(f"{path}: {reply.status_code} {reply.text[:200]}")
+        return reply.json()
 
     def page_secret(self, cookie: str) -> str:
         """What a page holds to show that a request comes from it."""

@@ -30,6 +30,7 @@ from .models import Release
 from .sessions import SessionPool
 
 if TYPE_CHECKING:
+    from .board import Boards
     from .idle import Watch
     from .regrade import Plan
 
@@ -60,6 +61,7 @@ class Service:
     """The running service; made once, when the app starts."""
 
     watch: "Watch"
+    boards: "Boards"
 
     def __init__(self, room: Room, hub_api: str) -> None:
         self.room = room

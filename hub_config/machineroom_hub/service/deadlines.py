@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path
 from machineroom_spawners.course import Assignment
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from . import audit
-from .auth import CallerDep, CallerNow
+from .auth import Caller, CallerDep, CallerNow
 from .core import AssignmentName, CourseId, ServiceDep
 from .models import Extension, iso, now
 
@@ -62,16 +62,46 @@ async def extend(
     if student not in await service.authority.members(course):
         raise HTTPException(404, f"There is no '{student}' in course {course}.")
 
+    await service.write(lambda s: _extend(s, caller, (course, assignment, student), wanted.until))
+    return {"course": course, "assignment": assignment, "student": student, "until": iso(wanted.until)}
+
+
+class ForMany(Until):
+    """The same for several students, or with null for all."""
+
+    students: list[Annotated[str, Field(max_length=255)]] | None = Field(max_length=5000)
+
+
+@router.post(EXTENSIONS, summary="Give several students, or all, a deadline of their own")
+async def extend_many(
+    course: CourseId, assignment: AssignmentName, wanted: ForMany, service: ServiceDep, caller: CallerNow
+) -> dict[str, Any]:
+    """`{"done": n, "failed": [{"student","problem"}]}`: who is no student of the course gets none."""
+    caller.require("assist", course)
+    service.assignment(course, assignment)
+    known = await service.authority.students(course)
+    meant = known if wanted.students is None else set(wanted.students)
+
     def keep(session: Session) -> None:
-        key = {"course": course, "assignment": assignment, "student": student}
-        row = session.get(Extension, tuple(key.values())) or Extension(**key)
-        row.until, row.time, row.by = wanted.until, now(), caller.name
-        session.add(row)
-        subject, until = f"{student} {assignment}", iso(wanted.until)
-        audit.record(session, caller.name, "extend", course, subject, caller.address, until=until)
+        for student in sorted(meant & known):
+            _extend(session, caller, (course, assignment, student), wanted.until)
 
     await service.write(keep)
-    return {"course": course, "assignment": assignment, "student": student, "until": iso(wanted.until)}
+    service.boards.changed(course)
+    failed = [
+        {"student": name, "problem": f"There is no student '{name}' in course {course}."}
+        for name in sorted(meant - known)
+    ]
+    return {"done": len(meant & known), "failed": failed}
+
+
+def _extend(session: Session, caller: Caller, key: tuple[str, str, str], until: datetime) -> None:
+    course, assignment, student = key
+    row = session.get(Extension, key) or Extension(course=course, assignment=assignment, student=student)
+    row.until, row.time, row.by = until, now(), caller.name
+    session.add(row)
+    subject = f"{student} {assignment}"
+    audit.record(session, caller.name, "extend", course, subject, caller.address, until=iso(until))
 
 
 @router.delete(EXTENSIONS + "/{student}", summary="Take an extension back", status_code=204)

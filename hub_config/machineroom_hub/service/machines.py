@@ -136,13 +136,13 @@ async def act(action: Action, place: PlaceDep, service: ServiceDep, caller: Call
     await service.record(caller, f"machine.{action}", place.ref.course, str(place.ref))
 
     def work(driver: Driver, progress: Progress) -> dict[str, Any]:
-        return as_json(_do(service, driver, place, action, progress))
+        return as_json(do(service, driver, place, action, progress))
 
     return stream(service, place.ref, action, work)
 
 
-def _do(service: Service, driver: Driver, place: Place, action: Action, progress: Progress) -> Machine:
-    """The driver's part. Blocks."""
+def do(service: Service, driver: Driver, place: Place, action: Action, progress: Progress) -> Machine:
+    """The driver's part of an action. Blocks."""
     ref = place.ref
     if action not in ("ensure", "resume"):
         service.sessions.close_of(ref)
