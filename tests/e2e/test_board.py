@@ -111,9 +111,9 @@ def test_filtered_sorted_and_saved(board: Locator, people: People, tmp_path: Pat
     assert "sort-the-inbox" in heads
     assert cells[:2] == ["chen", "on"]
     board.get_by_label("Find a student").fill("")
-    board.get_by_label("Show").select_option("hands")
+    board.get_by_label("Show", exact=True).select_option("hands")
     expect(names).to_have_count(0)
-    board.get_by_label("Show").select_option("all")
+    board.get_by_label("Show", exact=True).select_option("all")
     expect(names).to_have_count(len(everybody))
 
 

@@ -92,7 +92,7 @@ function Hand(props: {
           type="submit"
           disabled={!sentence.trim() || sentence === hand?.sentence}
         >
-          {hand ? trans.__('Say it so') : trans.__('Raise my hand')}
+          {hand ? trans.__('Update') : trans.__('Raise my hand')}
         </Button>
         {hand && (
           <Button
