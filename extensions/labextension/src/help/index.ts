@@ -32,10 +32,11 @@ export const helpPlugin: JupyterFrontEndPlugin<void> = {
       }
     });
     void (async () => {
-      let seen = Number((await state?.fetch(SEEN)) ?? 0);
+      const kept = await state?.fetch(SEEN);
+      let seen = typeof kept === 'string' ? kept : '';
       model.onNews = news => {
-        const last = news.messages.at(-1)?.id ?? 0;
-        tell({ ...news, messages: news.messages.filter(({ id }) => id > seen) }, trans);
+        const last = news.messages.at(-1)?.time ?? '';
+        tell({ ...news, messages: news.messages.filter(({ time }) => time > seen) }, trans);
         if (last > seen) {
           seen = last;
           void state?.save(SEEN, seen);

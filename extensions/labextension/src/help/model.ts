@@ -75,11 +75,11 @@ export class Help extends VDomModel {
     const before = this.help.get(course.id);
     this.help.set(course.id, now);
     const coming = now.hand?.coming;
-    const last = before?.messages.at(-1)?.id ?? 0;
+    const last = before?.messages.at(-1)?.time ?? '';
     this.onNews({
       course,
       ...(coming && coming !== before?.hand?.coming ? { coming } : {}),
-      messages: now.messages.filter(({ id }) => id > last)
+      messages: now.messages.filter(({ time }) => time > last)
     });
   }
 }
