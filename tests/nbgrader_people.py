@@ -1,12 +1,17 @@
 """Who takes part in nbgrader's tests, and what they run."""
 
 import os
+import subprocess
 import sys
 import tempfile
+import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderApp
 
@@ -81,3 +86,30 @@ def marks(grade_id: str, **flags: bool | float) -> dict:
     """nbgrader's metadata for a cell."""
     plain = {"grade": False, "solution": False, "locked": False, "task": False, "schema_version": 3}
     return {"nbgrader": {**plain, "grade_id": grade_id, **flags}}
+
+
+@contextmanager
+def server_of(person: Person, *options: str) -> Iterator[httpx.Client]:
+    """This person's Jupyter server, as long as needed, and a client that is logged in."""
+    socket = person.home / "server.sock"
+    command = [sys.executable, "-m", "jupyter_server", f"--ServerApp.sock={socket}", *options]
+    settings = ["--ServerApp.token=t", "--ServerApp.open_browser=False", "--ServerApp.allow_root=True"]
+    log = person.home / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, *settings], cwd=person.home, env=person.env, stdout=output, stderr=output
+        )
+    transport = httpx.HTTPTransport(uds=str(socket))
+    with httpx.Client(
+        transport=transport, base_url="http://localhost", headers={"Authorization": "token t"}, timeout=60
+    ) as client:
+        try:
+            deadline = time.monotonic() + 60
+            while not socket.exists() or client.get("/api").is_error:
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+            yield client
+        finally:
+            process.terminate()
+            process.wait(30)

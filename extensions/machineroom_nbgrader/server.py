@@ -141,6 +141,8 @@ def _serve_formgrader(server: ServerApp, root: Path, course: Course | None) -> N
     from nbgrader.server_extensions.formgrader import formgrader, handlers
     from nbgrader.server_extensions.formgrader.base import BaseApiHandler, BaseHandler
 
+    from . import regrade_page
+
     class OpenHandler(BaseHandler):
         """Opens formgrader for the course in the query; nbgrader's own knows one course per server."""
 
@@ -166,6 +168,16 @@ def _serve_formgrader(server: ServerApp, root: Path, course: Course | None) -> N
         async def post(self, *arguments: str) -> None:
             self.finish(json.dumps(await jobs.run(self._action, *arguments)))
 
+    class WriteHandler(BaseApiHandler):
+        """The Regrade page's second button."""
+
+        @web.authenticated
+        async def post(self, assignment: str) -> None:
+            body = self.get_json_body() or {}
+            plan, how = (str(body.get(key, "")) for key in ("plan", "how"))
+            answer = await jobs.run("regrade", assignment, plan, how)
+            self.finish(json.dumps(answer))
+
     class FilesHandler(handlers.SubmissionFilesHandler):
         """A student's files as they are: no script in them may act as the grader who looks at them."""
 
@@ -183,6 +195,8 @@ def _serve_formgrader(server: ServerApp, root: Path, course: Course | None) -> N
         server,
         (r"/formgraders", CourseListHandler),
         (r"/formgrader/?", OpenHandler),
+        (regrade_page.PATH, regrade_page.RegradeHandler),
+        (f"{whole}/regrade", WriteHandler),
         (f"{whole}/assign", JobHandler, {"action": "generate_assignment"}),
         (f"{whole}/release", JobHandler, {"action": "release_assignment"}),
         (f"{whole}/unrelease", JobHandler, {"action": "unrelease"}),
@@ -196,6 +210,7 @@ def _serve_formgrader(server: ServerApp, root: Path, course: Course | None) -> N
     )
     server.log.info("formgrader is for %s; the course list has your other courses", course)
     formgrader.load_jupyter_server_extension(server)
+    server.web_app.settings["nbgrader_jinja2_env"] = regrade_page.templates()
 
 
 def _serve(server: ServerApp, *handlers: tuple[Any, ...]) -> None:

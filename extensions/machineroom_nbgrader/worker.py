@@ -16,7 +16,11 @@ from nbgrader.apps.api import NbGraderAPI
 from nbgrader.nbgraderformat import SchemaTooNewError, SchemaTooOldError
 from nbgrader.validator import Validator
 
-from . import exchange, grading  # noqa: F401  # so that no job has to import them
+from . import (
+    exchange,  # noqa: F401  # so that no job has to import it
+    grading,  # noqa: F401
+    regrade_page,
+)
 from .jobs import Answer
 
 
@@ -31,9 +35,11 @@ def validate(path: str) -> Answer:
 
 
 def grade(action: str, *arguments: str) -> Answer:
-    """What a button of formgrader does: a method of nbgrader's API, of the configured course."""
+    """What a button of formgrader does: a method of nbgrader's API, of the configured course, or ours."""
     app = NbGrader()
     app.initialize([])
+    if action == "regrade":
+        return regrade_page.write(app.coursedir, *arguments)
     return getattr(NbGraderAPI(app.coursedir, parent=app), action)(*arguments)
 
 

@@ -112,6 +112,7 @@ ROUTES: list[tuple[str, type[RelayHandler], dict[str, Any]]] = [
     (rf"{_COURSE}/(assignments)/{_NAME}/(extensions)", RelayHandler, {"methods": ["POST"]}),
     (rf"{_COURSE}/(verdicts)", RelayHandler, {"methods": ["GET", "POST"]}),
     (rf"{_COURSE}/(assignments)/{_NAME}/(submissions)", RelayHandler, {"methods": ["GET"]}),
+    (rf"{_COURSE}/(assignments)/{_NAME}/(regrade)", RelayHandler, {"methods": ["POST"]}),
     (rf"{_COURSE}/(checks)", RelayHandler, {"methods": ["POST"]}),
     (r"(workshop)", RelayHandler, {"methods": ["GET"]}),
 ]

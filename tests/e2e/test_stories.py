@@ -272,9 +272,18 @@ def test_4_grade_in_formgrader(
     assert scores["sort-the-inbox"] == [0.0, 4.0]
     assert scores["octal-tests"] == [2.0, 2.0]
 
+    form.get_by_role("link", name="Regrade with corrected checks").click()
+    form.get_by_role("button", name="See what would change").click()
+    expect(form.get_by_role("status")).to_contain_text("up to date before", timeout=120_000)
+    shot(page, "regrade")
+    form.get_by_role("button", name="Bring what counts into the gradebook").click()
+    expect(form.get_by_role("status")).to_contain_text("as the checks say now", timeout=120_000)
+    assert gradebook(installation, engine) == scores
+
     form.get_by_role("link", name="Manual Grading").click()
-    form.get_by_role("link", name="first-steps").first.click()
-    form.get_by_role("link", name="first-steps").last.click()
+    form.locator("td a", has_text="first-steps").click()
+    expect(form.locator(".breadcrumb .active")).to_have_text("first-steps")
+    form.locator("td a", has_text="first-steps").click()
     form.locator("td a", has_text="Submission").first.click()
     given = form.locator(".nbgrader_cell", has_text=ANSWER)
     shot(page, "manual-grading")

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
+import httpx
 import nbformat
 import pytest
 from classroom import PREFIX, Classroom, open_classroom
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from nbgrader_people import COURSE, SECOND_COURSE, Person, marks
+from nbgrader_people import COURSE, SECOND_COURSE, Person, marks, server_of
 
 collect_ignore = ["courses"]  # their test_*.py are checks of machines
 
@@ -228,3 +229,15 @@ def feedback(graded: str, ines: Person, ada: Person) -> str:
     ada.nbgrader("fetch_feedback", "ps1")
     (page,) = (ada.notebook.parent / "feedback").glob("*/lab.html")
     return page.read_text()
+
+
+@pytest.fixture(scope="session")
+def student(submitted: None, ada: Person) -> Iterator[httpx.Client]:
+    with server_of(ada, "--ServerApp.jpserver_extensions={'jupyterlab': True}") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def grader(graded: str, ines: Person) -> Iterator[httpx.Client]:
+    with server_of(ines, "--ServerApp.jpserver_extensions={'jupyterlab': False}") as client:
+        yield client

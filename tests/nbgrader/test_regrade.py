@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from classroom import Classroom
 from machineroom_hub import grading
@@ -49,3 +50,31 @@ def test_regraded_points_are_in_gradebook_and_feedback(
     check_file.write_text(text)
     regrade(school)
     assert {student: ines.scores(student) for student in ("ada", "bob", "eve")} == before
+
+
+def test_formgraders_page_writes_what_it_showed(
+    graded: str, school: Classroom, ines: Person, grader: httpx.Client, check_file: Path
+) -> None:
+    assert "/formgrader/regrade/ps1" in grader.get("/formgrader/manage_submissions/ps1").text
+    assert "See what would change" in grader.get("/formgrader/regrade/ps1").text
+    odd = grader.get("/formgrader/regrade/%3Cimg%20src=x%3E").text
+    assert "<img" not in odd
+
+    text = check_file.read_text()
+    before = ines.scores("ada")
+    check_file.write_text(text.replace('"Hello" in text', '"script" in text'))
+    write = "/formgrader/api/assignment/ps1/regrade"
+    try:
+        school.room.save_settings(port=school.service_port)
+        made = grading.plan(school.room, COURSE, "ps1", None)
+        answer = grader.post(write, json={"plan": made["id"], "how": ""}).json()
+        assert answer["success"], answer
+        assert "ada" in answer["done"]
+        assert ines.scores("ada")["own-page"] == 3.5
+        answer = grader.post(write, json={"plan": made["id"], "how": ""}).json()
+        assert not answer["success"]
+        assert "Regrade again" in answer["value"], "a plan is written once"
+    finally:
+        check_file.write_text(text)
+        regrade(school)
+    assert ines.scores("ada") == before

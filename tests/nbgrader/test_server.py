@@ -1,11 +1,7 @@
 """The server's side: what JupyterLab's panels ask, by role, and what stays responsive meanwhile."""
 
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from importlib.metadata import version
 
 import httpx
@@ -13,45 +9,6 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader_people import COURSE, SECOND_COURSE, Person, marks
-
-
-@contextmanager
-def server_of(person: Person, *options: str) -> Iterator[httpx.Client]:
-    """This person's Jupyter server, as long as needed, and a client that is logged in."""
-    socket = person.home / "server.sock"
-    command = [sys.executable, "-m", "jupyter_server", f"--ServerApp.sock={socket}", *options]
-    settings = ["--ServerApp.token=t", "--ServerApp.open_browser=False", "--ServerApp.allow_root=True"]
-    log = person.home / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, *settings], cwd=person.home, env=person.env, stdout=output, stderr=output
-        )
-    transport = httpx.HTTPTransport(uds=str(socket))
-    with httpx.Client(
-        transport=transport, base_url="http://localhost", headers={"Authorization": "token t"}, timeout=60
-    ) as client:
-        try:
-            deadline = time.monotonic() + 60
-            while not socket.exists() or client.get("/api").is_error:
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.05)
-            yield client
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def student(submitted: None, ada: Person) -> Iterator[httpx.Client]:
-    with server_of(ada, "--ServerApp.jpserver_extensions={'jupyterlab': True}") as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def grader(graded: str, ines: Person) -> Iterator[httpx.Client]:
-    with server_of(ines, "--ServerApp.jpserver_extensions={'jupyterlab': False}") as client:
-        yield client
 
 
 class TestStudent:

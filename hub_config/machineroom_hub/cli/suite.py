@@ -1,6 +1,7 @@
 """test: the whole suite, on a machine that has nothing yet."""
 
 import os
+import platform
 import subprocess
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from .common import console, say, step
 
 EXTENSION = SOURCE / "extensions" / "labextension"
 OWNER = "test"
-CHROMIUM = {"chromium": "/usr/bin/chromium"}
+BROWSER = {
+    "chromium": "/usr/bin/chromium",
+    "libatomic1": f"/usr/lib/{platform.machine()}-linux-gnu/libatomic.so.1",  # for playwright's Node
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +34,7 @@ def test(context: typer.Context) -> None:
     began_with_engine = engine.client() is not None
     try:
         with step("Host: packages, Docker engine, Chromium"):
-            wanted = [name for name, file in CHROMIUM.items() if not Path(file).exists()]
+            wanted = [name for name, file in BROWSER.items() if not Path(file).exists()]
             packages.install([*packages.missing(), *wanted], say)
             engine.ensure(say, OWNER)
             doctor.raise_kernel_limits(say)
