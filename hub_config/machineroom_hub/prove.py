@@ -11,15 +11,12 @@ another order, and leave no trace that they do not own up to. Solutions are scri
 A line `# after: TASK …` in the first one has the solutions of other tasks played before it.
 """
 
-import base64
 import os
 import random
-import re
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -29,39 +26,20 @@ from machineroom_checks.runner import CheckRunner, ChecksError
 from machineroom_spawners.content import ContentError
 from machineroom_spawners.course import Course
 from machineroom_spawners.drivers.base import Driver, MachineError, Progress, State, silent
-from machineroom_spawners.drivers.tools import PATH
 from machineroom_spawners.lab import Lab
 from machineroom_spawners.spec import MachineRef, lab_specs
 
 from .footprints import Footprints
 from .interrupts import undisturbed
 from .proof import Play, Proof, extent, in_order
+from .solutions import SCRIPT, PlayError, Script, Solutions, perform
 from .survey import Task, digest, survey
 
 OWNER = "prove:"
 """What the owner of a machine that is made for a proof begins with; no user's name holds a colon."""
 
-SCRIPT_SECONDS = 300.0
-"""How long one solution may take on one machine."""
-
 CHECK_SECONDS = 240.0
 """How long the checks of one play may take together."""
-
-_SCRIPT = re.compile(r"(?P<play>solution|wrong-[a-z0-9-]+)(?:\.(?P<machine>[a-z][a-z0-9_]*))?\.sh\Z")
-_AFTER = re.compile(r"^# after: (.+)$", re.MULTILINE)
-_ON_MACHINE = "/run/machineroom-play"
-
-
-class _Failed(Exception):
-    """A play could not be played to its end; the message says why."""
-
-
-@dataclass(frozen=True)
-class _Script:
-    """A way to play a task: the texts of its scripts by machine, the default one first."""
-
-    texts: dict[str, str]
-    after: tuple[str, ...]
 
 
 def prove(
@@ -114,6 +92,7 @@ class _Stage:
         self._runner = runner
         self._secret = secret
         self._tasks = {task.name: task for task in tasks}
+        self._solutions = Solutions(course, tasks)
         self._numbers = count(1)
         self._closed = False
 
@@ -126,13 +105,13 @@ class _Stage:
                 yield f"{folder}: there is no such task; rename the folder, or remove it."
         for task in chosen:
             folder = root / task.assignment / task.name
-            scripts, lab = self._scripts(task), self._lab(task)
+            scripts, lab = self._solutions.scripts(task), self._solutions.lab(task)
             if "solution" not in scripts:
                 yield f"{folder}: there is no solution.sh, so nothing shows that the task can be done."
             if len(scripts) < 2:
                 yield f"{folder}: there is no wrong-….sh, so nothing shows that a wrong solution is seen."
             for path in sorted(folder.glob("*")):
-                match = _SCRIPT.match(path.name)
+                match = SCRIPT.match(path.name)
                 if not match:
                     yield f"{path}: call it solution.sh, wrong-NAME.sh, or with .MACHINE before .sh."
                 elif match["machine"] and match["machine"] not in lab.machines:
@@ -167,35 +146,37 @@ class _Stage:
                 self._clear()
         return plays
 
-    def _jobs(self, chosen: Sequence[Task]) -> list[tuple[list[Task], str, _Script | None]]:
+    def _jobs(self, chosen: Sequence[Task]) -> list[tuple[list[Task], str, Script | None]]:
         """What to play: the tasks of an assignment untouched, together; each script by itself.
 
         Labs of several machines take longest, so they come first.
         """
-        jobs: list[tuple[list[Task], str, _Script | None]] = []
+        jobs: list[tuple[list[Task], str, Script | None]] = []
         for assignment in dict.fromkeys(task.assignment for task in chosen):
             together = [task for task in chosen if task.assignment == assignment]
             jobs += [
-                ([task], name, script) for task in together for name, script in self._scripts(task).items()
+                ([task], name, script)
+                for task in together
+                for name, script in self._solutions.scripts(task).items()
             ]
             jobs.append((together, "untouched", None))
-        return sorted(jobs, key=lambda job: -len(self._lab(job[0][0]).machines))
+        return sorted(jobs, key=lambda job: -len(self._solutions.lab(job[0][0]).machines))
 
-    def _job(self, tasks: list[Task], name: str, script: _Script | None) -> list[Play]:
+    def _job(self, tasks: list[Task], name: str, script: Script | None) -> list[Play]:
         began = time.monotonic()
-        lab = self._lab(tasks[0])
+        lab = self._solutions.lab(tasks[0])
         reports: dict[str, dict[str, Any]] = {}
         problem = ""
         try:
             with self._machines(lab) as refs:
                 if script:
-                    for text in self._in_order(tasks[0], script):
-                        self._perform(refs, text)
+                    for text in self._solutions.in_order(tasks[0], script):
+                        perform(self._driver, refs, text)
                 if name == "solution":
                     reports, problem = self._check_closely(lab, refs, tasks[0])
                 else:
                     reports = self._check(lab, refs, tasks)
-        except (MachineError, ChecksError, _Failed, ContentError) as error:
+        except (MachineError, ChecksError, PlayError, ContentError) as error:
             problem = str(error)
         seconds = round((time.monotonic() - began) / len(tasks), 1)
         return [_verdict(task, name, reports.get(task.name), problem, seconds) for task in tasks]
@@ -248,75 +229,19 @@ class _Stage:
     def _machines(self, lab: Lab) -> Iterator[dict[str, MachineRef]]:
         """Fresh machines of a lab, of an owner of their own, for as long as they are needed."""
         if self._closed:
-            raise _Failed("the proof was interrupted")
+            raise PlayError("the proof was interrupted")
         owner = f"{OWNER}{os.getpid()}:{next(self._numbers)}"
         specs = lab_specs(self._course, lab.id, owner, self._secret)
         try:
             for spec in specs:
                 if spec.driver != self._driver.name:
-                    raise _Failed(f"machine {spec.ref.machine} needs the driver {spec.driver}")
+                    raise PlayError(f"machine {spec.ref.machine} needs the driver {spec.driver}")
                 if self._driver.ensure(spec).state is not State.RUNNING:
-                    raise _Failed(f"machine {spec.ref.machine} did not come up; look at its set-up script")
+                    raise PlayError(f"machine {spec.ref.machine} did not come up; look at its set-up script")
             yield {spec.ref.machine: spec.ref for spec in specs}
         finally:
             for spec in specs:
                 self._driver.delete(spec.ref)
-
-    def _perform(self, refs: dict[str, MachineRef], script: _Script) -> None:
-        """Run a script's parts, each on its machine, as root."""
-        for machine, text in script.texts.items():
-            encoded = base64.b64encode(text.encode()).decode()
-            session = self._driver.open_session(refs[machine])
-            try:
-                # from a file, as a person would: `pkill -f` must not find the script in our own command line
-                session.run(f"echo {encoded} | base64 -d > {_ON_MACHINE} && chmod 700 {_ON_MACHINE}")
-                result = session.run(f"PATH={PATH} {_ON_MACHINE}", timeout=SCRIPT_SECONDS)
-                session.run(f"rm -f {_ON_MACHINE}")
-            finally:
-                session.close()
-            if result.rc != 0:
-                output = (result.stdout + result.stderr).decode(errors="replace").strip()
-                last = " / ".join(output.splitlines()[-5:])
-                how = "did not end in time" if result.timed_out else f"ended with {result.rc}"
-                raise _Failed(f"its script {how} on {machine}: {last or 'it printed nothing'}")
-
-    def _in_order(self, task: Task, script: _Script, above: tuple[str, ...] = ()) -> list[_Script]:
-        """A script, and before it the solutions that it builds on."""
-        before: list[_Script] = []
-        for name in script.after:
-            if name in (*above, task.name):
-                raise _Failed(f"'# after: {name}' leads in a circle")
-            if name not in self._tasks:
-                raise _Failed(f"'# after: {name}': the course has no such task")
-            other = self._tasks[name]
-            solution = self._scripts(other).get("solution")
-            if solution is None or self._lab(other) != self._lab(task):
-                raise _Failed(f"'# after: {name}': that task has no solution on the same lab")
-            steps = self._in_order(other, solution, (*above, task.name))
-            before += [step for step in steps if step not in before]
-        return [*before, script]
-
-    def _scripts(self, task: Task) -> dict[str, _Script]:
-        """A task's scripts by play, the solution first."""
-        lab = self._lab(task)
-        texts: dict[str, dict[str, str]] = {}
-        folder = self._course.folder / "solutions" / task.assignment / task.name
-        for path in sorted(folder.glob("*.sh"), key=lambda path: (path.name.count("."), path.name)):
-            if match := _SCRIPT.match(path.name):
-                machine = match["machine"] or lab.default
-                if machine in lab.machines:
-                    texts.setdefault(match["play"], {})[machine] = path.read_text(encoding="utf-8")
-        return {
-            play: _Script(
-                parts, tuple(name for t in parts.values() for m in _AFTER.findall(t) for name in m.split())
-            )
-            for play, parts in texts.items()
-        }
-
-    def _lab(self, task: Task) -> Lab:
-        lab = self._course.assignment(task.assignment).lab
-        assert lab is not None  # the survey finds no tasks in assignments without a lab
-        return self._course.labs[lab]
 
     def _clear(self) -> None:
         """Remove the machines of this proof."""

@@ -185,6 +185,33 @@ def test_from_the_code_to_what_one_takes_home(
         until(lambda: api.get("workshop").status_code == 401, 120, "a token outlives the end of the workshop")
 
 
+def test_a_rehearsal_solves_every_task_and_leaves_nothing(
+    installation: Installation, engine: docker.DockerClient
+) -> None:
+    words = ("workshop", "rehearse", "--course", "linux-intro", "--seats", "2", "--json")
+    played = json.loads(installation.command(*words).stdout)
+    assert played["problems"] == []
+    assert played["tasks"] >= 3
+    assert (
+        played["solved"]
+        == 2 * played["tasks"]
+        == len([t for part in played["parts"] for t in part["checks"]])
+    )
+    assert set(played["ready"]) == set(played["joined"]) == {"p50", "p95"}
+    assert played["room_for"] > 0
+    seats = [part["seat"] for part in played["parts"]]
+    assert len(set(seats)) == 2
+    known = {one["name"] for one in json.loads(installation.command("accounts", "list", "--json").stdout)}
+    assert not known & set(seats)
+    for seat in seats:
+        owned = {"label": f"machineroom.owner={seat}"}
+        assert engine.containers.list(all=True, filters=owned) == []
+        assert engine.volumes.list(filters=owned) == engine.networks.list(filters=owned) == []
+    refused = installation.command("workshop", "rehearse", "--course", "nope", "--seats", "2", check=False)
+    assert refused.returncode == 1
+    assert "there is no course 'nope'" in refused.stderr
+
+
 def guest_api(installation: Installation, token: str) -> httpx.Client:
     headers = {"Authorization": f"token {token}"}
     return httpx.Client(base_url=installation.url + API + "/", headers=headers, timeout=120, trust_env=False)

@@ -11,7 +11,7 @@ from ..host import HostError
 from ..migrations import upgrade
 from ..room import Room
 from ..service.models import now
-from ..workshops import capacity, codes, plan
+from ..workshops import capacity, codes, plan, rehearsal
 from ..workshops.models import Phase, Workshop
 from .common import (
     Json,
@@ -26,6 +26,7 @@ from .common import (
     unknown_course,
     when,
 )
+from .progress import one
 
 app = typer.Typer(help="Short classes without accounts: a code, a name, and one is in.", no_args_is_help=True)
 
@@ -59,12 +60,34 @@ def create(
         raise unknown_course(room, course)
     starts = _moment(start)
     ends = starts + timedelta(hours=hours)
-    asked = capacity.measure(room, course, seats, starts, ends)
-    if not (asked.fits or anyway):
-        raise HostError(f"{asked.words()} Take fewer, free some memory, or say --anyway")
-    say(asked.words())
+    _afford(room, course, seats, starts, ends, anyway)
     made = plan.create(room, course, seats, starts, ends, ends + timedelta(days=keep))
     _print(room, made, url, json)
+
+
+@app.command()
+def rehearse(
+    course: Annotated[str, typer.Option(help="The course that will be taught.")],
+    seats: Annotated[int, typer.Option(min=1, max=plan.MOST_SEATS, help="How many guests are played.")],
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also when this host cannot hold so many seats.")
+    ] = False,
+    json: Json = False,
+    state: State = None,
+) -> None:
+    """Play a workshop with synthetic guests, who solve the tasks with the solutions; it is removed then."""
+    room = _room(state)
+    if course not in read_courses(room.courses):
+        raise unknown_course(room, course)
+    _afford(room, course, seats, now(), now() + timedelta(hours=1), anyway)
+    with one("rehearsal") as told:
+        played = rehearsal.rehearse(room, course, seats, told)
+    if json:
+        print_json(played.as_json())
+    else:
+        _report(played)
+    if played.problems:
+        raise typer.Exit(1)
 
 
 @app.command("list")
@@ -224,6 +247,35 @@ def _print(room: Room, workshop: Workshop, url: str | None, json: bool, with_sea
             for s in look.seats
         ]
         print_table("", ["seat", "state", "guest", "joined", "from", ""], rows, "Its seats are gone.")
+
+
+def _afford(room: Room, course: str, seats: int, starts: datetime, ends: datetime, anyway: bool) -> None:
+    """Say what the seats ask of this host. Raises HostError when it is more than there is."""
+    asked = capacity.measure(room, course, seats, starts, ends)
+    if not (asked.fits or anyway):
+        raise HostError(f"{asked.words()} Take fewer, free some memory, or say --anyway")
+    say(asked.words())
+
+
+def _report(played: rehearsal.Rehearsal) -> None:
+    said = played.as_json()
+    rows = [
+        [what, *(f"{said[key][share]:.1f} s" if said[key] else "–" for share in ("p50", "p95"))]
+        for what, key in (
+            ("a seat is ready after", "ready"),
+            ("from the code to JupyterLab", "joined"),
+            ("a check of a task", "checks"),
+        )
+    ]
+    print_table("", [f"{played.seats} guests", "p50", "p95"], rows, "")
+    every = played.seats * played.tasks
+    console.print(f"{said['solved']} of {every} tasks solved ({played.tasks} by each guest)")
+    console.print(
+        f"A seat took {played.memory >> 20} MB, without a notebook. With {played.counted >> 20} MB for each, "
+        f"this host as it is now can hold {played.room_for}"
+    )
+    for problem in played.problems:
+        console.print(f"• {problem}", style="red", markup=False)
 
 
 def _room(state: Any) -> Room:

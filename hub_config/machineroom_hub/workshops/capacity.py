@@ -94,7 +94,7 @@ def measure(room: Room, course: str, seats: int, starts: datetime, ends: datetim
         place = str(limit["DockerRootDir"])
     except (DockerException, OSError):
         raise HostError("the Docker engine does not answer: start everything with ./machineroom up") from None
-    total, free = _memory()
+    total, free = memory()
     others = [w for w in plan.listing(room) if w.starts < ends and w.ends > starts]
     return Sum(
         seats=seats,
@@ -147,7 +147,7 @@ def _looks(client: docker.DockerClient, ids: Iterable[str]) -> Iterable[int]:
             yield int(said["usage"] - files)
 
 
-def _memory() -> tuple[int, int]:
+def memory() -> tuple[int, int]:
     """The host's memory, and what of it is free, in bytes."""
     pairs = (line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     said = {key: int(value.split()[0]) << 10 for key, value in pairs}

@@ -21,7 +21,8 @@ from sqlalchemy import delete, select
 from ..accounts import Account, transaction
 from ..room import Room
 from ..service.audit import log
-from ..service.models import now
+from ..service.idle import Sleep
+from ..service.models import Verdict, now
 from . import plan
 from .models import Guest, Phase, Seat, Workshop
 
@@ -228,6 +229,9 @@ class Keeper:
 
         def change() -> None:
             with transaction(self._room) as session:
+                # what was only tried; submissions and what their checks said stay with the course
+                session.execute(delete(Verdict).where(Verdict.student == name, Verdict.submission.is_(None)))
+                session.execute(delete(Sleep).where(Sleep.owner == name))
                 account = session.get(Account, name)
                 if account is not None:
                     session.delete(account)
