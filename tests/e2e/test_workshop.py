@@ -34,11 +34,11 @@ def workshop(installation: Installation) -> Iterator[dict[str, Any]]:
     words = ("--course", "linux-intro", "--seats", "2", "--hours", "1", "--json")
     made = json.loads(installation.command("workshop", "create", *words).stdout)
     try:
-        until(lambda: status(installation, made)["ready"] == 2, 240, "the seats are not made ready")
+        until(lambda: status(installation, made)["ready"] == 2, 480, "the seats are not made ready")
         yield made
     finally:
         installation.command("workshop", "end", made["workshop"], "--now", "--yes")
-        until(lambda: not listed(installation, made), 120, "the workshop is not removed")
+        until(lambda: not listed(installation, made), 300, "the workshop is not removed")
 
 
 def status(installation: Installation, made: dict[str, Any]) -> dict[str, Any]:
