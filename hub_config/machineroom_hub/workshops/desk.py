@@ -121,8 +121,8 @@ def words(standing: Standing) -> str:
         return "Your seat is ready."
     where = "You are next in line." if place == 1 else f"You are number {place} in line."
     return (
-        f"All {workshop.seats} seats are taken. {where} A seat comes free when somebody gives theirs up or "
-        "the organiser adds one; nobody can say when. This page lets you in by itself."
+        f"All {workshop.seats} seats are taken. {where} A seat comes free when the organiser adds one or "
+        "takes one back; nobody can say when. This page lets you in by itself."
     )
 
 
