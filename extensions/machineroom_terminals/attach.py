@@ -60,7 +60,7 @@ def shell(machine: Machine, patience: int) -> Outcome:
         for name, value in options.items():
             argv += ["-o", f"{name}={value}"]
         environment = {"LANG": "C.UTF-8", **os.environ}
-        with _terminal_kept():
+        with terminal_kept():
             rc = subprocess.call([*argv, "--", machine.host], stderr=errors, env=environment)
         errors.seek(0)
         said = errors.read().decode("utf-8", "replace").split("\n")
@@ -146,7 +146,7 @@ def _console(topology: Topology, machine: Machine, outcome: Outcome) -> Outcome:
 def _bridge(topology: Topology, machine: Machine) -> None:
     from . import console  # brings tornado, which no other way needs
 
-    with _terminal_kept():
+    with terminal_kept():
         console.run(topology, machine)
 
 
@@ -177,7 +177,7 @@ def _wait_for_enter(purpose: str) -> None:
         raise SystemExit(0)
 
 
-class _terminal_kept:
+class terminal_kept:
     """Whatever is run inside, the terminal's settings are as before afterwards."""
 
     def __enter__(self) -> None:

@@ -8,10 +8,12 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+from tornado.ioloop import IOLoop
 
 from . import relay
 from .service import credentials, list_url
 from .topology import Topology, read_topology
+from .visits import VisitHandler, Visits, VisitsHandler
 
 NOTHING = {"state": None, "address": "", "usage": None}
 """What is known of a machine when the service does not answer."""
@@ -65,4 +67,11 @@ def load(app: Any) -> None:
     """Add the handlers to a Jupyter server."""
     base = url_path_join(app.web_app.settings["base_url"], "machineroom")
     relayed = [(f"{base}/{pattern}", handler, methods) for pattern, handler, methods in relay.ROUTES]
-    app.web_app.add_handlers(".*", [(f"{base}/machines", MachinesHandler), *relayed])
+    visits = Visits(app.web_app.settings["terminal_manager"], app.event_logger)
+    IOLoop.current().add_callback(visits.start)
+    own = [
+        (f"{base}/machines", MachinesHandler),
+        (f"{base}/visits", VisitsHandler, {"visits": visits}),
+        (rf"{base}/visits/([0-9a-f]{{16}})", VisitHandler, {"visits": visits}),
+    ]
+    app.web_app.add_handlers(".*", [*own, *relayed])

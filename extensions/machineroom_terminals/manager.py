@@ -5,6 +5,8 @@ import os
 import re
 import select
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from .wake import wake_if_silent
 
 TERMINAL_NAME = re.compile(r"\w{1,100}\Z")
 
+LEFT = 15.0
+"""Seconds for which a visit to somebody else's terminal goes on without a browser that shows it."""
+
 PIECES = 16
 """How often a pty is read before what has come is sent on: it gives up to 4 KB at a time."""
 
@@ -28,6 +33,11 @@ PIECES = 16
 def attach_command(machine: Machine, *options: str) -> list[str]:
     """What runs in the pty of a terminal on `machine`. `-P`: a student's `json.py` is not ours."""
     return [sys.executable, "-P", "-m", "machineroom_terminals.attach", *options, str(machine)]
+
+
+def watch_command(visit: list[str]) -> list[str]:
+    """What runs in the pty of who looks on at a student's terminal: `[course, student, terminal]`."""
+    return [sys.executable, "-P", "-m", "machineroom_terminals.watch", *visit]
 
 
 class MachineTerminals(TerminalManager):
@@ -41,6 +51,8 @@ class MachineTerminals(TerminalManager):
         self.blocking_io_executor: Typist = Typist(self._typed)
         self._unanswered: dict[int, asyncio.Event] = {}
         self._closing = False
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a terminal has come or gone."""
         IOLoop.current().add_callback(self._bring_back)
 
     def create(
@@ -50,6 +62,7 @@ class MachineTerminals(TerminalManager):
         cwd: str | None = None,
         console: bool = False,
         again: bool = False,
+        visit: list[str] | None = None,
         **options: Any,
     ) -> MODEL:
         """Make a terminal, or return the one that is called `name` already.
@@ -59,6 +72,7 @@ class MachineTerminals(TerminalManager):
                 that `name` speaks of, else the default one of the course that `cwd` is in.
             console: the machine's console, which needs no ssh.
             again: it was open when the server ended; the student is told.
+            visit: somebody else's terminal, to look on at: its course, student and name.
         """
         if name is not None:
             if not isinstance(name, str) or not TERMINAL_NAME.match(name):
@@ -68,7 +82,14 @@ class MachineTerminals(TerminalManager):
         topology = read_topology()
         course = topology.of_course(Path(cwd)) if cwd else None
         place: Machine | None
-        if machine == WORKSPACE or "shell_command" in options:
+        if visit is not None:
+            fits = isinstance(visit, list) and len(visit) == 3
+            if not fits or not all(isinstance(word, str) and word for word in visit):
+                raise web.HTTPError(400, "A visit is to [course, student, terminal].")
+            options["shell_command"] = watch_command(visit)
+            name = name or next(n for i in count(1) if (n := f"visit_{i}") not in self.terminals)
+            place = None
+        elif machine == WORKSPACE or "shell_command" in options:
             place = None
         elif machine is not None:
             try:
@@ -90,7 +111,10 @@ class MachineTerminals(TerminalManager):
             model = super().create(**options)
         except OSError as error:
             raise web.HTTPError(503, f"The workspace cannot start one more terminal: {error}.") from error
-        self.terminals[options["name"]].machine = place  # type: ignore[attr-defined]
+        terminal: Any = self.terminals[options["name"]]
+        terminal.machine, terminal.visit = place, visit
+        if visit:
+            self._end_if_left(terminal)
         self._remember()
         return model
 
@@ -103,9 +127,26 @@ class MachineTerminals(TerminalManager):
                 self.log.warning("Terminal %s is not brought back: %s", entry["name"], error)
 
     def _remember(self) -> None:
-        if not self._closing:
-            places = {name: getattr(terminal, "machine", None) for name, terminal in self.terminals.items()}
-            memory.remember([{"name": name, "machine": str(p or WORKSPACE)} for name, p in places.items()])
+        if self._closing:
+            return
+        own = {name: t for name, t in self.terminals.items() if not getattr(t, "visit", None)}
+        places = {name: getattr(terminal, "machine", None) for name, terminal in own.items()}
+        memory.remember([{"name": name, "machine": str(p or WORKSPACE)} for name, p in places.items()])
+        self.changed()
+
+    def client_disconnected(self, websocket: Any) -> None:
+        """A browser has gone. Nobody looks on at a student's terminal without seeing it."""
+        super().client_disconnected(websocket)
+        if getattr(websocket.terminal, "visit", None):
+            self._end_if_left(websocket.terminal)
+
+    def _end_if_left(self, terminal: PtyWithClients) -> None:
+        def end() -> None:
+            name = next((name for name, known in self.terminals.items() if known is terminal), None)
+            if name and not terminal.clients:
+                IOLoop.current().add_callback(self.terminate, name, force=True)
+
+        IOLoop.current().call_later(LEFT, end)
 
     async def terminate(self, name: str, force: bool = False) -> None:
         """Close a terminal for good."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from installation import Installation
 from playwright.sync_api import Locator, Page, expect
 
+from .conftest import TerminalLog
 from .test_workbench import answer, ask, panel, violations
 
 People = Callable[[str], Page]
@@ -69,18 +71,70 @@ def test_a_message_arrives_where_the_student_works(
     board.get_by_role("button", name="Message…").click()
     dialog = page.locator("dialog.jp-Dialog")
     expect(dialog.get_by_label("To").locator("option").first).to_have_text("The 1 who are selected")
-    dialog.get_by_label("Message").fill("<b>Save</b> your work\nnow")
+    text = f"<b>Save</b> your work {secrets.token_hex(4)}"
+    dialog.get_by_label("Message").fill(f"{text}\nnow")
     shot(page, "board-message")
     answer(page, "Send")
     expect(page.get_by_text("Sent to 1 student.")).to_be_visible(timeout=30_000)
-    told = people("chen").locator(".Toastify__toast", has_text="tariq: <b>Save</b> your work")
+    told = people("chen").locator(".Toastify__toast", has_text=f"tariq: {text}")
     expect(told).to_be_visible(timeout=30_000)
-    expect(chens.locator(".mr-Messages li").first).to_contain_text("<b>Save</b> your work")
+    expect(chens.locator(".mr-Messages li").first).to_contain_text(text)
     told.get_by_role("button").first.click()
     people("chen").reload()
-    expect(panel(people("chen"), "Help").locator(".mr-Messages li").first).to_contain_text("your work")
+    expect(panel(people("chen"), "Help").locator(".mr-Messages li").first).to_contain_text(text)
     expect(told).to_have_count(0)
     row(board, "chen").get_by_label("Select chen").uncheck()
+
+
+@pytest.fixture
+def no_terminals(people: People) -> Iterator[None]:
+    """Neither tariq nor chen has a terminal, and has none afterwards."""
+
+    def close_all(name: str) -> None:
+        page, terminals = people(name), f"/user/{name}/api/terminals"
+        for terminal in ask(page, terminals):
+            ask(page, f"{terminals}/{terminal['name']}", "DELETE")
+        expect(page.locator(".jp-Terminal")).to_have_count(0, timeout=30_000)
+
+    for name in ("chen", "tariq"):
+        close_all(name)
+    yield
+    for name in ("tariq", "chen"):
+        close_all(name)
+
+
+@pytest.mark.usefixtures("no_terminals")
+def test_a_ta_looks_on_and_types_when_the_student_says_yes(
+    people: People, board: Locator, chens: Locator, shot: Shot
+) -> None:
+    chen, tariq = people("chen"), people("tariq")
+    typed, shown = TerminalLog(chen), TerminalLog(tariq)
+    chen.locator(".jp-LauncherCard", has_text="Terminal on box").first.click()
+    typed.wait_for(r"root@box", 60)
+    typed.run("echo once-$((40+2))", "once-42")
+    row(board, "chen").get_by_role("button", name="Look on at a terminal of chen").click(timeout=60_000)
+    shown.wait_for("once-42", 60)
+    expect(chen.locator(".Toastify__toast", has_text="tariq looks on")).to_be_visible(timeout=30_000)
+    notice = chen.locator(".mr-Banner:visible", has_text="tariq looks on.")
+    expect(notice).to_be_visible()
+    tariq.locator(".jp-Terminal:visible").click()
+    shown.run("echo forged", "chen is asked whether you may type")
+    asked = chen.locator(".Toastify__toast", has_text="tariq asks whether to type")
+    expect(asked).to_be_visible(timeout=30_000)
+    shot(chen, "visit-asked")
+    asked.get_by_role("button", name="Allow").click()
+    shown.wait_for("You may type now")
+    expect(chen.locator(".mr-Banner:visible", has_text="tariq may type here.")).to_be_visible()
+    shown.run("echo by-tariq-$((6*7))", "by-tariq-42")
+    assert "forged" not in typed.wait_for("by-tariq-42")
+    shot(tariq, "visit")
+    shot(chen, "visit-allowed")
+    chens.get_by_role("button", name="End the visit: tariq").click()
+    shown.wait_for("The visit has ended: the student has ended it")
+    expect(notice).to_have_count(0)
+    expect(chens).to_contain_text("tariq was at box and might type", timeout=30_000)
+    tariq.keyboard.press("Enter")
+    tariq.get_by_role("tab", name="Class board").click()
 
 
 def test_machines_of_those_who_are_selected(people: People, board: Locator) -> None:

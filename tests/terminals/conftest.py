@@ -1,6 +1,6 @@
 """A workspace without its container: a Jupyter server with our extension, a machine, the service.
 
-All of them are real. Only the hub is none: who `ada` is, is all that the service asks it here.
+All of them are real. Only the hub is none: who somebody is, is all that the service asks it here.
 """
 
 import asyncio
@@ -32,6 +32,12 @@ REPOSITORY = Path(__file__).parents[2]
 BASE = "/user/ada"
 COURSE = "terminal-course"
 LAB_TOKEN = "token-of-adas-workspace"
+OTHER_TOKEN, TA_TOKEN = "token-of-eve", "token-of-tom"
+PEOPLE = {
+    LAB_TOKEN: ("ada", [f"custom:machineroom:learn:{COURSE}"]),
+    OTHER_TOKEN: ("eve", [f"custom:machineroom:learn:{COURSE}"]),
+    TA_TOKEN: ("tom", [f"custom:machineroom:{power}:{COURSE}" for power in ("learn", "assist")]),
+}
 OTHERS = [
     *("jupyterlab", "jupyter_lsp", "notebook", "notebook_shim"),
     *(
@@ -101,6 +107,11 @@ class Workspace:
         assert answer.status_code == 200, answer.text
         return answer.json()["name"]
 
+    def terminals(self) -> list[str]:
+        """The names of those that are open."""
+        with self.client as client:
+            return [one["name"] for one in client.get("/api/terminals").json()]
+
     @asynccontextmanager
     async def open(self, name: str) -> "AsyncIterator[Terminal]":
         """Connect to a terminal as JupyterLab does."""
@@ -154,15 +165,21 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[str]:
-    """The one thing that the service asks a hub: whose token is this."""
+    """What the service asks a hub: whose token is this, who is in the course, and whose workspace runs."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            known = self.headers.get("Authorization") == f"token {LAB_TOKEN}"
-            self.send_response(200 if known else 403)
+            token = self.headers.get("Authorization", "").removeprefix("token ")
+            if "/groups/" in self.path:
+                answer: Any = {"users": ["ada", "eve"] if "/nbgrader-" in self.path else ["tom"]}
+            elif "/users?" in self.path:
+                answer = {"items": [{"name": "ada"}], "_pagination": {"next": None}}
+            else:
+                name, scopes = PEOPLE.get(token, ("", []))
+                answer = {"kind": "user", "name": name, "scopes": scopes} if name else None
+            self.send_response(200 if answer else 403)
             self.end_headers()
-            scopes = [f"custom:machineroom:learn:{COURSE}"]
-            self.wfile.write(json.dumps({"kind": "user", "name": "ada", "scopes": scopes}).encode())
+            self.wfile.write(json.dumps(answer).encode())
 
         def log_message(self, *args: Any) -> None:
             pass

@@ -8,9 +8,10 @@ from machineroom_hub.links import LoginLink
 from machineroom_hub.service import models
 from machineroom_hub.service.helping import Hand
 from machineroom_hub.service.idle import Sleep
+from machineroom_hub.service.visits import Visit
 from machineroom_hub.workshops.models import Workshop
 
-tables = (Account, LoginLink, Sleep, Hand, Workshop, models.Audit)
+tables = (Account, LoginLink, Sleep, Hand, Visit, Workshop, models.Audit)
 assert {table.metadata for table in tables} == {Base.metadata}  # every table is imported
 
 context.configure(

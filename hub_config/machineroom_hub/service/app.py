@@ -34,6 +34,7 @@ from . import (
     idle,
     labs,
     lights,
+    lines,
     machines,
     metrics,
     pruning,
@@ -43,6 +44,7 @@ from . import (
     sleeping,
     snapshots,
     submissions,
+    visits,
     workshops,
 )
 from .audit import log
@@ -59,7 +61,7 @@ Show a JupyterHub token: `Authorization: token …`. What it may do stands in it
 
 Errors have the shape `{"detail": "what happened, to what, and what to do next"}`. Times are UTC.
 
-The console is a websocket and therefore not in this list:
+Websockets are not in this list: workspaces' lines, visits to terminals, and the console, which is
 `/services/machineroom/api/machines/{owner}/{course}/{lab}/{machine}/console?rows=24&cols=80`, with the
 token in the header or as `&token=…`. Binary messages are the terminal's bytes, both ways;
 the text message `{"resize": [rows, cols]}` tells its size.
@@ -83,6 +85,8 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
         app.state.service = service = Service(room, hub_api)
         service.watch = idle.Watch(service)
         service.boards = board.Boards(service)
+        service.lines, service.visits = lines.Lines(), visits.Visits(service)
+        await service.write(visits.end_all)
         shelf.sweep(service)
         service.checks.forget(
             await service.read(lambda session: set(session.scalars(select(Verdict.checks).distinct())))
@@ -141,6 +145,8 @@ def create_app(room: Room, hub_api: str) -> FastAPI:
         bulk,
         helping,
         console,
+        lines,
+        visits,
     ):
         api.include_router(part.router)
     app.include_router(api)

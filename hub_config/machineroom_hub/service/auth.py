@@ -6,9 +6,11 @@ home page, and the API only together with a secret that stands in that page. Any
 host name, a student's web server behind the proxy too, could send the cookie; none can know the secret.
 """
 
+import asyncio
 import hmac
 import re
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -139,6 +141,24 @@ class Authority:
         if model is None or (model.get("kind") != "user" and _OPERATE not in model["scopes"]):
             return None  # of the hub's services only the operator's command line has business here
         return Caller(model["name"], frozenset(model["scopes"]), client_address(connection))
+
+    async def refused(
+        self,
+        connection: HTTPConnection,
+        check: Callable[[Caller], Awaitable[None]],
+        seconds: float = CACHE_SECONDS,
+    ) -> None:
+        """Wait until who has opened a connection is no longer let by `check`, which raises HTTPException."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                caller = await self.identify(connection)
+                if caller is None:
+                    return
+                await check(caller)
+            except HTTPException as error:
+                if error.status_code != 503:  # the hub may be restarting: that ends nobody's connection
+                    return
 
     async def members(self, course: str) -> set[str]:
         """Everybody who is in a course, in whatever role, by the hub's groups."""

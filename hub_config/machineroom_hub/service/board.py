@@ -122,6 +122,8 @@ class Board:
                 "submitted": iso(handed_in.get(student)),
                 "extension": iso(extensions.get(student)),
                 "hand": hand_json(hands.get(student)),
+                "terminals": self._service.lines.terminals(student, course),
+                "visits": self._service.visits.at(course, student),
             }
             for student in sorted(self._students)
         }

@@ -10,11 +10,11 @@ from fastapi import APIRouter, HTTPException, Path, Query, WebSocket, WebSocketD
 from machineroom_spawners.drivers.base import Console, MachineError
 from machineroom_spawners.spec import MachineRef
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.websockets import WebSocketState
 
-from .auth import CACHE_SECONDS
+from .auth import Caller
 from .core import CourseId, Service
 from .machines import authorised
+from .sockets import close, first_of
 
 router = APIRouter()
 
@@ -58,13 +58,13 @@ async def console(
         try:
             opened = await service.work(service.driver_of(ref).console, ref, rows, cols)
         except MachineError as error:
-            await _close(websocket, 1011, str(error))
+            await close(websocket, 1011, str(error))
             return
         try:
             await _bridge(service, websocket, opened, ref)
         finally:
             await service.work(opened.close)
-            await _close(websocket, 1000, "the console is closed")
+            await close(websocket, 1000, "the console is closed")
 
 
 async def _bridge(service: Service, websocket: WebSocket, opened: Console, ref: MachineRef) -> None:
@@ -96,29 +96,8 @@ async def _bridge(service: Service, websocket: WebSocket, opened: Console, ref: 
                         continue
                     await service.work(opened.resize, rows, columns)
 
-    async def watch() -> None:
-        while True:
-            await asyncio.sleep(CACHE_SECONDS)
-            try:
-                caller = await service.authority.identify(websocket)
-                if caller is None:
-                    return
-                await authorised(service, caller, ref)
-            except HTTPException as error:
-                if error.status_code != 503:  # the hub may be restarting: that ends nobody's shell
-                    return
+    async def still(caller: Caller) -> None:
+        await authorised(service, caller, ref)
 
     threading.Thread(target=show, name=f"console {ref}", daemon=True).start()
-    tasks = [asyncio.create_task(part) for part in (type_(), watch(), ended.wait())]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _close(websocket: WebSocket, code: int, reason: str) -> None:
-    if websocket.client_state == websocket.application_state == WebSocketState.CONNECTED:
-        with contextlib.suppress(RuntimeError):
-            await websocket.close(code, reason.encode()[:120].decode(errors="ignore"))
+    await first_of(type_(), service.authority.refused(websocket, still), ended.wait())

@@ -32,7 +32,9 @@ from .sessions import SessionPool
 if TYPE_CHECKING:
     from .board import Boards
     from .idle import Watch
+    from .lines import Lines
     from .regrade import Plan
+    from .visits import Visits
 
 Value = TypeVar("Value")
 
@@ -62,6 +64,8 @@ class Service:
 
     watch: "Watch"
     boards: "Boards"
+    lines: "Lines"
+    visits: "Visits"
 
     def __init__(self, room: Room, hub_api: str) -> None:
         self.room = room

@@ -15,6 +15,7 @@ from .auth import Caller, CallerDep, CallerNow
 from .core import CourseId, Service, ServiceDep
 from .deadlines import StudentName
 from .models import Utc, iso, now
+from .visits import visits_to
 
 router = APIRouter(tags=["class"])
 
@@ -104,7 +105,7 @@ def hand_json(hand: Hand | None) -> dict[str, Any] | None:
 
 @router.get("/courses/{course}/help", summary="One's own hand, and what one was told")
 async def help_(course: CourseId, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
-    """`{"hand": null or {"sentence","since","coming"}, "messages": [{"id","time","by","text"}]}`."""
+    """`{"hand": null or {"sentence","since","coming"}, "messages": […], "visits": […]}`."""
     caller.require("learn", course)
     service.course(course)
 
@@ -120,7 +121,11 @@ async def help_(course: CourseId, service: ServiceDep, caller: CallerDep) -> dic
             {"id": row.id, "time": iso(row.time), "by": row.by, "text": row.text}
             for row in session.scalars(query)
         ]
-        return {"hand": hand_json(session.get(Hand, (course, caller.name))), "messages": found[::-1]}
+        return {
+            "hand": hand_json(session.get(Hand, (course, caller.name))),
+            "messages": found[::-1],
+            "visits": visits_to(session, course, caller.name),
+        }
 
     return await service.read(collect)
 
@@ -172,7 +177,7 @@ async def come(
         return row
 
     row = await service.write(keep)
-    service.boards.changed(course)
+    _changed(service, course, [student])
     return hand_json(row) or {}
 
 
@@ -181,7 +186,7 @@ async def helped(course: CourseId, student: StudentName, service: ServiceDep, ca
     """Their hand goes down. One that is not up is no error."""
     caller.require("assist", course)
     await _down(service, caller, "hand.helped", course, student)
-    service.boards.changed(course)
+    _changed(service, course, [student])
 
 
 @router.post("/courses/{course}/messages", summary="Tell students something")
@@ -205,7 +210,7 @@ async def tell(course: CourseId, wanted: Broadcast, service: ServiceDep, caller:
         return row.id
 
     id = await service.write(keep)
-    service.boards.changed(course)
+    _changed(service, course, sorted(names))
     return {"id": id, "to": sorted(names)}
 
 
@@ -239,3 +244,9 @@ async def _down(service: Service, caller: Caller, action: str, course: str, stud
 
 def _record(session: Session, caller: Caller, action: str, course: str, subject: str, **detail: Any) -> None:
     audit.record(session, caller.name, action, course, subject, caller.address, **detail)
+
+
+def _changed(service: Service, course: str, students: list[str]) -> None:
+    """The graders, and these students, are to see at once that something is new."""
+    service.boards.changed(course)
+    service.background(service.lines.news(course, students))  # nobody waits for one that does not listen

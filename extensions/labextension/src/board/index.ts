@@ -1,5 +1,5 @@
 import { type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { ICommandPalette, Notification, showErrorMessage } from '@jupyterlab/apputils';
+import { ICommandPalette, InputDialog, Notification, showErrorMessage } from '@jupyterlab/apputils';
 import { ILauncher } from '@jupyterlab/launcher';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 
@@ -64,7 +64,7 @@ function offer(
           await showErrorMessage(trans.__('No class board'), reason(error));
           return;
         }
-        panel = new BoardPanel(board, actionsOf(board, trans), trans);
+        panel = new BoardPanel(board, actionsOf(app, board, trans), trans);
         app.shell.add(panel, 'main');
       }
       app.shell.activateById(panel.id);
@@ -72,7 +72,7 @@ function offer(
   });
 }
 
-function actionsOf(board: Board, trans: TranslationBundle): IBoardActions {
+function actionsOf(app: JupyterFrontEnd, board: Board, trans: TranslationBundle): IBoardActions {
   const attempt = (work: () => Promise<void>): void => {
     work().catch((error: unknown) => {
       Notification.error(reason(error), { autoClose: false });
@@ -90,6 +90,20 @@ function actionsOf(board: Board, trans: TranslationBundle): IBoardActions {
     },
     helped: student => {
       attempt(() => board.helped(student));
+    },
+    visit: ({ student, terminals }) => {
+      attempt(async () => {
+        let [terminal] = terminals;
+        if (terminals.length > 1) {
+          const title = trans.__('At which terminal of %1?', student);
+          const answer = await InputDialog.getItem({ title, items: terminals });
+          terminal = answer.button.accept ? (answer.value ?? undefined) : undefined;
+        }
+        if (terminal) {
+          const name = await board.visit(student, terminal);
+          await app.commands.execute('terminal:create-new', { name });
+        }
+      });
     },
     tell: () => {
       attempt(async () => {

@@ -31,6 +31,10 @@ export interface IStudent {
   submitted: string | null;
   extension: string | null;
   hand: IHand | null;
+  /** Those that are open on machines of the course. */
+  terminals: string[];
+  /** Who looks on at them. */
+  visits: { by: string; terminal: string; typing: boolean }[];
 }
 
 export interface ITaskColumn {
@@ -188,6 +192,12 @@ export class Board extends VDomModel {
   async helped(student: string): Promise<void> {
     await this.api.call(this.hand(student), 'DELETE');
     await this.refresh();
+  }
+
+  /** Make a terminal of our own that shows a student's; its name. */
+  async visit(student: string, terminal: string): Promise<string> {
+    const body = JSON.stringify({ visit: [this.course, student, terminal] });
+    return (await this.api.json<{ name: string }>('api/terminals', { method: 'POST', body })).name;
   }
 
   /** Tell students something; answers whom. */

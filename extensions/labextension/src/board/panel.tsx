@@ -39,7 +39,7 @@ export class BoardPanel extends VDomRenderer<Board> {
     const select = (names: string[], on: boolean) => {
       model.select(names, on);
     };
-    this.rowActions = { come: actions.come, helped: actions.helped, select };
+    this.rowActions = { ...actions, select };
     this.poll = new Poll({
       name: 'machineroom:board',
       auto: false,

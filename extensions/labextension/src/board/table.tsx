@@ -9,6 +9,7 @@ import { type IStanding, type IStudent, type ITaskColumn, type IView, type Sort 
 export interface IRowActions {
   come: (student: string, coming: boolean) => void;
   helped: (student: string) => void;
+  visit: (student: IStudent) => void;
   select: (students: string[], on: boolean) => void;
 }
 
@@ -128,6 +129,22 @@ const Row = React.memo(function Row(props: {
             <span className="mr-Light" data-state={state} aria-hidden="true" />
             {machine}
             <span className="mr-Hidden">: {stateOf(state, trans)}</span>
+          </span>
+        ))}
+        {row.terminals.length > 0 && (
+          <Button
+            className="jp-mod-styled mr-Button"
+            aria-label={trans.__('Look on at a terminal of %1', student)}
+            onClick={() => {
+              actions.visit(row);
+            }}
+          >
+            {trans.__('Look on')}
+          </Button>
+        )}
+        {row.visits.map(({ by, terminal, typing }) => (
+          <span key={`${by} ${terminal}`} className="mr-Quiet">
+            {typing ? trans.__('%1 types at %2', by, terminal) : trans.__('%1 is at %2', by, terminal)}
           </span>
         ))}
       </td>

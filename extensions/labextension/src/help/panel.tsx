@@ -5,7 +5,7 @@ import React from 'react';
 import { type IRole } from '../api';
 import { handIcon } from '../icons';
 import { span } from '../words';
-import { type Help, type IHelp } from './model';
+import { type Help, type IHelp, type IVisit } from './model';
 
 /** Raise a hand, see that somebody comes, and read what one was told. */
 export class HelpPanel extends VDomRenderer<Help> {
@@ -33,6 +33,14 @@ export class HelpPanel extends VDomRenderer<Help> {
             {model.problem}
           </p>
         )}
+        {model.visits.length > 0 && (
+          <section aria-label={trans.__('Who looks on')}>
+            <h3>{trans.__('Who looks on')}</h3>
+            {model.visits.map(visit => (
+              <Visitor key={visit.id} visit={visit} model={model} trans={trans} />
+            ))}
+          </section>
+        )}
         {courses.map(course => {
           const help = model.help.get(course.id);
           return (
@@ -41,6 +49,7 @@ export class HelpPanel extends VDomRenderer<Help> {
                 {courses.length > 1 && <h3>{course.title}</h3>}
                 <Hand course={course} help={help} model={model} trans={trans} />
                 <Messages help={help} trans={trans} />
+                <Past help={help} trans={trans} />
               </section>
             )
           );
@@ -129,6 +138,76 @@ function Messages({ help, trans }: { help: IHelp; trans: TranslationBundle }): R
               {new Date(time).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'short' })}
             </span>
             <p>{text}</p>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+/** Somebody who is at a terminal of the student's, and what the student lets them do. */
+function Visitor(props: {
+  visit: IVisit;
+  model: Help;
+  trans: TranslationBundle;
+}): React.JSX.Element {
+  const { visit, model, trans } = props;
+  const { by, terminal, typing } = visit;
+  const words = {
+    no: trans.__('%1 looks on at %2.', by, terminal),
+    asked: trans.__('%1 looks on at %2, and asks whether to type.', by, terminal),
+    allowed: trans.__('%1 is at %2 and may type.', by, terminal),
+    refused: trans.__('%1 looks on at %2 and may not type.', by, terminal)
+  };
+  const may = typing === 'allowed';
+  return (
+    <div className="mr-Visitor">
+      <p role="status">{words[typing]}</p>
+      <div className="mr-Buttons">
+        <Button
+          className="jp-mod-styled mr-Button"
+          aria-label={may ? trans.__('No typing: %1', by) : trans.__('Allow typing: %1', by)}
+          onClick={() => void model.decide(visit, !may)}
+        >
+          {may ? trans.__('No typing') : trans.__('Allow typing')}
+        </Button>
+        {typing === 'asked' && (
+          <Button
+            className="jp-mod-styled mr-Button"
+            aria-label={trans.__('Refuse: %1', by)}
+            onClick={() => void model.decide(visit, false)}
+          >
+            {trans.__('Refuse')}
+          </Button>
+        )}
+        <Button
+          className="jp-mod-styled mr-Button"
+          aria-label={trans.__('End the visit: %1', by)}
+          onClick={() => void model.end(visit)}
+        >
+          {trans.__('End the visit')}
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+/** Who has looked on, for the student to know. */
+function Past({ help, trans }: { help: IHelp; trans: TranslationBundle }): React.JSX.Element | null {
+  const past = help.visits.filter(({ ended }) => ended);
+  if (past.length === 0) {
+    return null;
+  }
+  return (
+    <>
+      <h3>{trans.__('Who has looked on')}</h3>
+      <ul>
+        {past.map(({ by, terminal, began, typed }) => (
+          <li key={`${by} ${began}`} className="mr-Quiet">
+            {new Date(began).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'short' })}:{' '}
+            {typed
+              ? trans.__('%1 was at %2 and might type', by, terminal)
+              : trans.__('%1 looked on at %2', by, terminal)}
           </li>
         ))}
       </ul>
