@@ -114,6 +114,7 @@ def test_a_ta_looks_on_and_types_when_the_student_says_yes(
     typed.run("echo once-$((40+2))", "once-42")
     row(board, "chen").get_by_role("button", name="Look on at a terminal of chen").click(timeout=60_000)
     shown.wait_for("once-42", 60)
+    expect(tariq.get_by_role("tab", name="chen: box")).to_be_visible()
     expect(chen.locator(".Toastify__toast", has_text="tariq looks on")).to_be_visible(timeout=30_000)
     notice = chen.locator(".mr-Banner:visible", has_text="tariq looks on.")
     expect(notice).to_be_visible()

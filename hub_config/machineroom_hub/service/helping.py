@@ -149,7 +149,7 @@ async def raise_hand(
         return row
 
     row = await service.write(keep)
-    service.boards.changed(course)
+    _changed(service, course, [caller.name])
     return hand_json(row) or {}
 
 
@@ -158,7 +158,7 @@ async def lower_hand(course: CourseId, service: ServiceDep, caller: CallerDep) -
     """One that is not up is no error."""
     caller.require("learn", course)
     await _down(service, caller, "hand.lower", course, caller.name)
-    service.boards.changed(course)
+    _changed(service, course, [caller.name])
 
 
 @router.put("/courses/{course}/hands/{student}", summary="Tell a student that one is coming")
