@@ -48,3 +48,8 @@ def student_key(secret: bytes, owner: str) -> KeyPair:
 def host_key(secret: bytes, owner: str, course: str, lab: str, machine: str) -> KeyPair:
     """What a machine's sshd shows to the workspace."""
     return KeyPair(secret, "host", owner, course, lab, machine)
+
+
+def service_key(secret: bytes) -> KeyPair:
+    """What the service shows to machines that are reached by ssh alone."""
+    return KeyPair(secret, "service")

@@ -9,8 +9,9 @@ import fcntl
 import hashlib
 import os
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 PLACE = Path("/run/machineroom-claims")
@@ -34,6 +35,19 @@ def claim(name: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def turn(name: str, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Be the only one who is at work on `name`, when it is one's turn; `wait` is called while it is not."""
+    with ExitStack() as held:
+        while True:
+            with suppress(Claimed):
+                held.enter_context(claim(name))
+                break
+            wait()
+            time.sleep(0.2)
+        yield
 
 
 def is_claimed(name: str) -> bool:

@@ -1,7 +1,6 @@
 """The Docker driver: a machine is a container with an init, on its student's own network."""
 
 import ipaddress
-import socket
 import time
 from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +25,7 @@ from .claims import Claimed, claim, is_claimed
 from .console import DockerConsole
 from .objects import LABEL
 from .session import DockerSession
+from .ssh import is_ssh
 from .tools import PATH
 from .usage import usage
 
@@ -327,7 +327,7 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
                 return False
             ends = inspected["NetworkSettings"]["Networks"].values()
             address = next((e["IPAddress"] for e in ends if e["IPAddress"]), "")
-            if address and _is_ssh(address, max(0.1, min(2.0, end - time.monotonic()))):
+            if address and is_ssh(address, max(0.1, min(2.0, end - time.monotonic()))):
                 return True
             if time.monotonic() + pause > end:
                 return False
@@ -376,6 +376,9 @@ class DockerDriver(Driver, Configurable, metaclass=_Meta):
                     self._remove(found["Id"])
             self._sweep(ref)
             self.release_networks(ref.owner)
+
+    def introduce(self, owner: str) -> None:
+        """Nothing: the engine tells names to all who are on a network with the machines."""
 
     # Snapshots
 
@@ -656,14 +659,6 @@ def _routes() -> list[str]:
         if mask:
             found.append(str(ipaddress.IPv4Network((address, bin(mask).count("1")))))
     return found
-
-
-def _is_ssh(address: str, seconds: float) -> bool:
-    try:
-        with socket.create_connection((address, 22), timeout=seconds) as connection:
-            return connection.recv(4) == b"SSH-"
-    except OSError:
-        return False
 
 
 def _is_missing_network(error: APIError) -> bool:

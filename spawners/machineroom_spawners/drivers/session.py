@@ -1,23 +1,22 @@
-"""Sessions on machines that are containers, through the engine's exec.
+"""Sessions: one shell loop on a machine that lives on, and runs one command after another.
 
-A session is one exec that lives on: a loop in the static busybox of the host's tools folder, which
-the student can neither replace nor delete. Commands go in over its stdin, output comes back in the
-engine's multiplexed stream between markers that are new for every command.
+Commands go in over the loop's stdin, output comes back in frames of two streams, as the engine makes
+them, between markers that are new for every command. How the loop is started is the driver's affair.
 
-The command's own shell, and the tools that read facts (`test`, `cat`, `stat`, `grep`, …), are
-busybox's too, so that a student who swaps `/bin/sh` or `/usr/bin/stat` changes no verdict. What
-busybox lacks or has in words of its own (`ps`, `ip`, `systemctl`, …) comes from the kit beside it; only
-tools that are in neither are the machine's. Each result says whose word it is (`trust`).
+On machines that are containers it is one of the engine's execs, in the static busybox of the host's
+tools folder, which the student can neither replace nor delete. The command's own shell, and the tools
+that read facts (`test`, `cat`, `stat`, `grep`, …), are busybox's too, so that a student who swaps
+`/bin/sh` or `/usr/bin/stat` changes no verdict. What busybox lacks or has in words of its own (`ps`,
+`ip`, `systemctl`, …) comes from the kit beside it; only tools that are in neither are the machine's.
+Each result says whose word it is (`trust`): that of a session over ssh is always the machine's.
 """
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, Self
-
-from docker.errors import APIError
-from requests.exceptions import RequestException
+from typing import Any, ClassVar, Protocol, Self
 
 from .base import MachineError, Result
 from .stream import ExecStream
@@ -104,19 +103,43 @@ class _NotStarted(Exception):
     """The command was not started; the text is what the machine or the engine said instead."""
 
 
-class DockerSession:
-    """Runs one command after another in a container as root. See `base.Session`.
+class Frames(Protocol):
+    """A two-way stream to a loop; `drivers.stream.Stream` is one."""
 
-    `find` gives the id of the machine's running container, or raises a `MachineError` that says
-    why there is none. `machine` is how errors call it.
+    def recv(self, seconds: float | None = None) -> bytes | None:
+        """What has come, in the engine's frames; b"" at the end, None when nothing came in time."""
+
+    def send(self, data: bytes, seconds: float) -> None:
+        """Send all of `data`. Raises OSError."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+class LoopSession(ABC):
+    """Runs one command after another on a machine as root. See `base.Session`.
+
+    `find` gives what of the machine a connection needs, or raises a `MachineError` that says why
+    there is none. `machine` is how errors call it.
     """
 
-    def __init__(self, api: Any, find: Callable[[], str], machine: str) -> None:
-        self._api, self._find, self._machine = api, find, machine
+    patience: ClassVar[float] = _GRACE
+    """Seconds, beside the first command's own, that a new connection may take."""
+
+    def __init__(self, find: Callable[[], Any], machine: str) -> None:
+        self._find, self._machine = find, machine
         self._lock = Lock()
-        self._stream: ExecStream | None = None
+        self._stream: Frames | None = None
         self._key = ""
         self._tools = Tools()
+
+    @abstractmethod
+    def _connect(self, loop: str) -> Frames:
+        """Start the shell script `loop` on the machine. Raises OSError in words."""
+
+    def _learn(self, run: Callable[[str], Result]) -> None:
+        """Ask by a first command what there is to know about the machine's tools."""
+        run(":")
 
     def __enter__(self) -> Self:
         return self
@@ -140,9 +163,8 @@ class DockerSession:
                     self.close()
             try:
                 stream, greeting = self._open()
-                # An exec takes its time to start on a busy host, and the command is not to pay for it.
-                found = self._run(stream, greeting, INVENTORY, timeout, limit, patience=_GRACE)
-                self._tools = Tools.of(found.stdout.decode())
+                # A connection takes its time on a busy host, and the command is not to pay for it.
+                self._learn(lambda ask: self._run(stream, greeting, ask, timeout, limit, self.patience))
                 return self._run(stream, "", command, timeout, limit)
             except _NotStarted as failure:
                 self.close()
@@ -154,18 +176,17 @@ class DockerSession:
         if stream:
             stream.close()
 
-    def _open(self) -> tuple[ExecStream, str]:
+    def _open(self) -> tuple[Frames, str]:
         """A new stream, and what has to be said to it first."""
-        command = [BUSYBOX, "env", "-i", *ENVIRONMENT, BUSYBOX, "sh", "-c", _LOOP]
         try:
-            stream = ExecStream(self._api, self._find(), command, tty=False)
-        except (APIError, RequestException, OSError) as error:
+            stream = self._connect(_LOOP)
+        except OSError as error:
             raise _NotStarted(str(getattr(error, "explanation", None) or error)) from None
         self._stream, self._key = stream, os.urandom(16).hex()
         return stream, f"{self._key}\ntrap 'echo {self._key}' EXIT\n"
 
     def _run(
-        self, stream: ExecStream, greeting: str, command: str, timeout: float, limit: int, patience: float = 0
+        self, stream: Frames, greeting: str, command: str, timeout: float, limit: int, patience: float = 0
     ) -> Result:
         marker = os.urandom(16).hex()
         out, err = _Output(marker, limit), _Output(marker, limit)
@@ -209,7 +230,7 @@ class DockerSession:
             seconds=time.monotonic() - began,
             timed_out=timed_out,
             truncated=out.over or err.over,
-            trust=trust(command, self._tools.ours(command)),
+            trust=trust(command, self._tools.ours(command)) if self._tools else "machine",
         )
 
     def _unreachable(self, said: str) -> MachineError:
@@ -227,6 +248,21 @@ class DockerSession:
                 "End some of them, or reset it."
             )
         return MachineError(f"No command can be run on {self._machine}: {said or 'no answer'}. Reset it.")
+
+
+class DockerSession(LoopSession):
+    """A session in a container; `find` gives the id of the running one."""
+
+    def __init__(self, api: Any, find: Callable[[], str], machine: str) -> None:
+        super().__init__(find, machine)
+        self._api = api
+
+    def _connect(self, loop: str) -> Frames:
+        command = [BUSYBOX, "env", "-i", *ENVIRONMENT, BUSYBOX, "sh", "-c", loop]
+        return ExecStream(self._api, self._find(), command, tty=False)  # the engine's errors are OSErrors
+
+    def _learn(self, run: Callable[[str], Result]) -> None:
+        self._tools = Tools.of(run(INVENTORY).stdout.decode())
 
 
 def _script(command: str, marker: str, tools: Tools) -> str:

@@ -51,6 +51,9 @@ class Tools:
         applets, _, kit = inventory.partition("\n/\n")
         return cls(frozenset(applets.split()), frozenset(kit.split()) - {"*", "sh"})
 
+    def __bool__(self) -> bool:
+        return bool(self.applets)
+
     def ours(self, command: str) -> frozenset[str]:
         """The tools that `command` does not get from the machine."""
         kept = frozenset(tool for tool in self.applets if not FROM_THE_MACHINE.fullmatch(tool))
@@ -58,6 +61,8 @@ class Tools:
 
     def preferred(self, command: str) -> str:
         """Shell code that puts the kit before busybox, and busybox before the machine, as far as it goes."""
+        if not self:
+            return ":"
         kit = self._kit(command)
         first = "".join(
             f'{tool}() {{ {KIT}/{tool} "$@"; }}; '
