@@ -93,6 +93,7 @@ c.JupyterHub.load_roles = [
 c.JupyterHub.spawner_class = DockerLabSpawner
 c.DockerLabSpawner.room_id = room.id
 c.DockerLabSpawner.secret = room.secret
+c.DockerLabSpawner.clouds = str(room.clouds)
 c.DockerLabSpawner.courses = str(room.courses)
 c.DockerLabSpawner.roles_of = lambda name: account.roles if (account := accounts.get(room, name)) else {}
 c.DockerLabSpawner.service_url = f"{service_url}/services/{auth.SERVICE}"

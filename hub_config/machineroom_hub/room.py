@@ -118,6 +118,11 @@ class Room:
         return f"mr-{self.id}-hub"
 
     @property
+    def clouds(self) -> Path:
+        """How the cloud is reached whose servers are machines: a clouds.yaml, where there is one."""
+        return self.state / "cloud" / "clouds.yaml"
+
+    @property
     def courses(self) -> Path:
         """The live course folders; a course's gradebook lies in it too."""
         return self.state / "courses"

@@ -5,6 +5,7 @@
 ('web', ['db', 'web'])
 """
 
+import difflib
 import re
 from pathlib import Path
 from typing import Annotated, Self
@@ -14,6 +15,11 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from .content import Content, ContentError, read, text_of
 
 MACHINE_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}\Z")
+DRIVERS = ("docker", "openstack")
+"""What machines can be made with; see `drivers.make_driver`."""
+
+CLOUD_KEYS = ("flavor", "network", "floating_ip", "volume")
+
 RESERVED = {"workspace", "localhost", "hub"}
 """Machine names that already mean something else inside a workspace."""
 
@@ -70,8 +76,27 @@ class MachineContent(Limits):
     setup: str | None = Field(None, description="a script beside lab.yml, run once as root")
     always_on: bool = Field(False, description="never suspended for being idle")
     capabilities: tuple[str, ...] = Field((), description="extra Linux capabilities: NET_ADMIN")
-    flavor: str | None = Field(None, description="OpenStack only")
+    flavor: str | None = Field(None, min_length=1, description="OpenStack only: how large the server is")
+    network: str | None = Field(None, min_length=1, description="OpenStack only: the project's network")
+    floating_ip: bool | None = Field(None, description="OpenStack only: false where fixed ones are routed")
     volume: Size | None = Field(None, description="OpenStack only")
+
+    @model_validator(mode="after")
+    def _keys_fit_the_driver(self) -> Self:
+        if self.driver not in DRIVERS:
+            near = difflib.get_close_matches(self.driver, DRIVERS, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else f"; there are: {', '.join(DRIVERS)}"
+            raise ValueError(f"driver: there is no driver '{self.driver}'{hint}")
+        if self.driver == "openstack":
+            if self.flavor is None:
+                raise ValueError("flavor: a server needs one, such as m1.small (openstack flavor list)")
+            if self.volume is not None:
+                raise ValueError("volume: servers have no volumes yet; take a flavor with a larger disk")
+            if self.capabilities:
+                raise ValueError("capabilities: a server has them all; leave this key out")
+        elif wrong := [key for key in CLOUD_KEYS if getattr(self, key) is not None]:
+            raise ValueError(f"{wrong[0]}: only servers of a cloud have it; write driver: openstack")
+        return self
 
 
 class Lab(Content):

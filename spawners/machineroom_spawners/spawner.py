@@ -50,6 +50,8 @@ class DockerLabSpawner(DockerSpawner):
 
     courses = Unicode(config=True, help="The folder that holds the course folders.")
 
+    clouds = Unicode(config=True, help="The clouds.yaml of the cloud whose servers are machines.")
+
     roles_of = CallableTrait(
         lambda _name: {},
         config=True,
@@ -207,7 +209,7 @@ class DockerLabSpawner(DockerSpawner):
         """The user is gone for good: remove the home and every machine."""
         await self._discard(grace=0)
         networks = self._networks_driver()
-        for driver in list(self._drivers.values()):
+        for driver in await self._in_thread(self._all_drivers):
             for machine in await self._in_thread(driver.machines, self.user.name):
                 await self._in_thread(driver.delete, machine.ref)
         await self._in_thread(networks.release_networks, self.user.name)
@@ -344,7 +346,7 @@ class DockerLabSpawner(DockerSpawner):
                 loop.call_soon_threadsafe(self._steps.say, part, percent, message)
 
         try:
-            driver = self._driver(spec.driver)
+            driver = await self._in_thread(self._driver, spec.driver)
             machine = await loop.run_in_executor(self._machine_executor, driver.ensure, spec, progress)
         except Exception as error:
             if isinstance(error, MachineError):
@@ -370,9 +372,23 @@ class DockerLabSpawner(DockerSpawner):
             if not machine.done():
                 name = spec.ref.machine
                 self._problems.append(f"Machine {name} is still being made; it will be there shortly.")
+        await self._introduce()
         if self._problems:
             problems = workspace.problems_file(self._problems)
             await self.docker("put_archive", self.object_name, "/", problems)
+
+    async def _introduce(self) -> None:
+        """Have the workspace know machines by name that no network of its tells it of."""
+        for name in workspace.drivers(self._seats) - {"docker"}:
+            driver = await self._in_thread(self._driver, name)
+            known = asyncio.get_running_loop().run_in_executor(
+                self._machine_executor, driver.introduce, self.user.name
+            )
+            try:
+                await asyncio.wait_for(asyncio.shield(known), self.machine_patience)
+            except (MachineError, TimeoutError) as error:
+                self.log.error("%s: %s", self.object_name, error)
+                self._problems.append(str(error) or "The cloud does not answer; what runs there goes on.")
 
     async def _join(self) -> None:
         """Give the workspace a leg on every network of its user; without any it works, but for machines."""
@@ -389,10 +405,17 @@ class DockerLabSpawner(DockerSpawner):
         return driver
 
     def _driver(self, name: str) -> Driver:
-        """The driver `name`; one for all users, as it keeps nothing about any."""
+        """The driver `name`; one for all users, as it keeps nothing about any. It may block."""
         if name not in self._drivers:
-            self._drivers[name] = make_driver(name, room_id=self.room_id, config=self.config)
+            settings = {"config": self.config} if name == "docker" else {}
+            self._drivers[name] = make_driver(
+                name, self.room_id, secret=self.secret, clouds=Path(self.clouds), **settings
+            )
         return self._drivers[name]
+
+    def _all_drivers(self) -> list[Driver]:
+        """The drivers of which the user may have machines. It may block."""
+        return [self._driver("docker"), *([self._driver("openstack")] if Path(self.clouds).is_file() else [])]
 
     async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.executor, partial(function, *args))

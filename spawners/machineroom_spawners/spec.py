@@ -26,7 +26,9 @@ class MachineSpec:
     `memory` is in bytes and includes swap; `disk` is what the machine may write beyond its image, in
     bytes, 0 for anything; `cpus` in CPUs; `networks` are names within the lab,
     "" being the one network that all machines of a student share. `setup` is the text of a
-    script that is run once, as root, before anybody gets the machine.
+    script that is run once, as root, before anybody gets the machine. A server of a cloud gets memory,
+    CPUs and disk by its `flavor`, stands on the `cloud_network` ("" where the project has but one), and is
+    reached by a floating IP, unless fixed ones are routed here.
     """
 
     ref: MachineRef
@@ -39,6 +41,9 @@ class MachineSpec:
     disk: int = 0
     ports: tuple[int, ...] = ()
     capabilities: tuple[str, ...] = ()
+    flavor: str = ""
+    cloud_network: str = ""
+    floating_ip: bool = True
     setup: str | None = field(default=None, repr=False)
     authorized_key: str = field(default="", repr=False)
     host_key: str = field(default="", repr=False)
@@ -65,6 +70,9 @@ def machine_spec(course: Course, lab_id: str, machine: str, owner: str, secret: 
         networks=lab.networks_of(machine),
         ports=content.ports,
         capabilities=content.capabilities,
+        flavor=content.flavor or "",
+        cloud_network=content.network or "",
+        floating_ip=content.floating_ip is not False,
         setup=lab.setup_script(machine),
         authorized_key=student_key(secret, owner).public,
         host_key=host_key(secret, owner, course.id, lab_id, machine).private,

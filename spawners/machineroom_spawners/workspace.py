@@ -55,6 +55,12 @@ def first_lab(course: Course) -> str | None:
     return next((a.lab for a in course.assignments if a.lab), None)
 
 
+def drivers(seats: Iterable[Seat]) -> set[str]:
+    """The drivers by which the machines of the user's labs are made."""
+    labs = (lab for seat in seats for lab in seat.course.labs.values())
+    return {machine.driver for lab in labs for machine in lab.machines.values()}
+
+
 def description(user: str, service_url: str, seats: Iterable[Seat]) -> dict[str, Any]:
     """The content of /etc/machineroom/workspace.json."""
     return {

@@ -54,7 +54,19 @@ def read_until(console: Console, wanted: bytes) -> bytes:
 
 
 class DriverSuite:
-    """Tests of one driver, which a subclass gives as the fixture `driver`."""
+    """Tests of one driver, which a subclass gives as the fixture `driver`.
+
+    What an infrastructure does in its own way a subclass says in the attributes, or in a test of its own.
+    """
+
+    snapshot_sizes = range(3_000_000, 8_000_000)
+    """What a snapshot of a machine that holds 3 MB more than its image may cost."""
+
+    copies_keep_keys = True
+    """Whether a copy of a machine is entered without a key of ours in it."""
+
+    shell = "#!/bin/bash"
+    """What a set-up script for the machines of these tests begins with."""
 
     @pytest.fixture
     def made(self, driver: Driver, spec: SpecFactory) -> Iterator[SpecFactory]:
@@ -169,7 +181,7 @@ class DriverSuite:
         run(driver, box.ref, "head -c 3000000 /dev/urandom >/root/work")
         saved = driver.snapshot(box.ref, "first try")
         assert (saved.ref, saved.name) == (box.ref, "first try")
-        assert 3_000_000 <= saved.size < 8_000_000
+        assert saved.size in self.snapshot_sizes
         run(driver, box.ref, "echo more >/root/work2")
         driver.snapshot(box.ref, "second")
         driver.snapshot(box.ref, "second")
@@ -196,7 +208,9 @@ class DriverSuite:
             driver.restore(box, "kept")
         try:
             assert driver.restore(copy, "kept").ref == copy.ref
-            assert run(driver, copy.ref, "cat /root/work /root/.ssh/authorized_keys") == "mine\nkey\n"
+            assert run(driver, copy.ref, "cat /root/work") == "mine\n"
+            if self.copies_keep_keys:
+                assert run(driver, copy.ref, "cat /root/.ssh/authorized_keys") == "key\n"
             assert driver.machines(owner=box.ref.owner, course=box.ref.course) == [driver.poll(box.ref)]
         finally:
             driver.delete(copy.ref)
@@ -206,7 +220,7 @@ class DriverSuite:
     def test_set_up_is_run_once_and_its_failure_leaves_nothing(
         self, driver: Driver, made: SpecFactory, spec: SpecFactory
     ) -> None:
-        box = made(setup="#!/bin/bash\nset -e\n[[ $(id -u) = 0 ]]\necho once >>/root/log\n")
+        box = made(setup=f"{self.shell}\nset -e\n[[ $(id -u) = 0 ]]\necho once >>/root/log\n")
         driver.stop(box.ref)
         driver.ensure(box)
         assert run(driver, box.ref, "cat /root/log") == "once\n"

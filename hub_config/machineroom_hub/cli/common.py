@@ -11,6 +11,8 @@ from typing import Annotated, Any, TextIO
 
 import typer
 from machineroom_spawners.course import read_courses
+from machineroom_spawners.drivers import make_driver
+from machineroom_spawners.drivers.base import Driver, Machine
 from machineroom_spawners.drivers.docker import DockerDriver
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -123,6 +125,19 @@ def driver(room: Room) -> DockerDriver:
     if client is None:
         raise HostError("the Docker engine does not answer; start everything with ./machineroom up")
     return DockerDriver(room_id=room.id)
+
+
+def drivers(room: Room) -> list[Driver]:
+    """All drivers by which the room has machines. Raises HostError when no engine answers."""
+    found: list[Driver] = [driver(room)]
+    if room.clouds.exists():
+        found.append(make_driver("openstack", room.id, secret=room.secret, clouds=room.clouds))
+    return found
+
+
+def machines(room: Room, owner: str | None = None, course: str | None = None) -> list[Machine]:
+    """All machines of the room, or those of one owner or course."""
+    return [machine for hands in drivers(room) for machine in hands.machines(owner, course)]
 
 
 def restart_hub_for_courses(room: Room) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from machineroom_spawners.course import read_course
+from machineroom_spawners.drivers.base import MachineError
 
 from .. import accounts, addresses, courses, demo, images, migrations, node
 from ..host import HostError, doctor, engine, firewall, packages, processes
@@ -154,6 +155,8 @@ def down(
         engine.start(say, room.id)  # or what it keeps of this room would be left, and nobody's
     with step("Hub, proxy and service"):
         processes.stop(room)
+    if purge and room.clouds.exists():
+        _purge_cloud(room)
     client = engine.client()
     if client is not None:
         label = f"machineroom.room={room.id}"
@@ -175,6 +178,19 @@ def down(
             )
     engine.stop(say, room.id)
     console.print("Machineroom is down." + (" Nothing of it is left." if purge else " All work is kept."))
+
+
+def _purge_cloud(room: Room) -> None:
+    """Remove the room's servers, and all that belongs to them; a cloud that is away must not keep a room."""
+    from machineroom_spawners.drivers.openstack.driver import OpenStackDriver  # slow to load
+
+    try:
+        with step("Removing servers, snapshots and addresses from the cloud"):
+            OpenStackDriver(room.id, room.secret, room.clouds).purge()
+    except MachineError as error:
+        console.print(
+            f"[yellow]![/] {error} What is left in the cloud is called mr-{room.id}-…, if anything is.",
+        )
 
 
 def status(state: State = None, json: Json = False) -> None:

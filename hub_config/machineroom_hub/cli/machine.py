@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from machineroom_spawners import names
 from machineroom_spawners.course import read_course, read_courses
-from machineroom_spawners.drivers.base import Console, Machine
+from machineroom_spawners.drivers.base import Console, Driver, Machine
 from machineroom_spawners.drivers.docker import DockerDriver
 from machineroom_spawners.spec import MachineRef, MachineSpec, machine_spec
 
@@ -26,8 +26,9 @@ from .common import (
     State,
     confirm,
     console,
-    driver,
+    drivers,
     installed,
+    machines,
     print_json,
     print_table,
     step,
@@ -57,7 +58,7 @@ def show(
 ) -> None:
     """List machines with their state."""
     room = installed(state)
-    found = sorted(driver(room).machines(owner, course), key=lambda m: m.ref)
+    found = sorted(machines(room, owner, course), key=lambda m: m.ref)
     if json:
         print_json([_plain(m) for m in found])
         return
@@ -183,8 +184,11 @@ def open_console(which: Which, state: State = None) -> None:
     """Open a root terminal on a machine without its ssh. Leave it with exit or Ctrl-]."""
     hands, ref = find(installed(state), which)
     if not sys.stdin.isatty():
-        container = names.machine(hands.room_id, ref.owner, ref.course, ref.lab, ref.machine)
-        raise HostError(f"a console needs a terminal; for one command: docker exec {container} COMMAND")
+        hint = "a console needs a terminal"
+        if isinstance(hands, DockerDriver):
+            container = names.machine(hands.room_id, ref.owner, ref.course, ref.lab, ref.machine)
+            hint += f"; for one command: docker exec {container} COMMAND"
+        raise HostError(hint)
     size = os.get_terminal_size()
     _bridge(hands.console(ref, size.lines, size.columns))
 
@@ -196,24 +200,25 @@ def _act(which: str, state: State, action: str) -> None:
     console.print(f"{ref} is {machine.state}")
 
 
-def find(room: Room, which: str) -> tuple[DockerDriver, MachineRef]:
+def find(room: Room, which: str) -> tuple[Driver, MachineRef]:
     """The one machine that OWNER/…/MACHINE means. Raises HostError with the candidates otherwise."""
-    hands = driver(room)
+    there = machines(room)
     parts = which.split("/")
     owner, name, between = parts[0], parts[-1], parts[1:-1]
     found = [
-        m.ref
-        for m in hands.machines(owner)
-        if (len(parts) == 1 or m.ref.machine == name)
+        m
+        for m in there
+        if m.ref.owner == owner
+        and (len(parts) == 1 or m.ref.machine == name)
         and all(part in (m.ref.course, m.ref.lab) for part in between)
     ]
     if len(found) == 1:
-        return hands, found[0]
+        return next(d for d in drivers(room) if d.name == found[0].driver), found[0].ref
     if found:
-        raise HostError(f"'{which}' may mean several machines, say which:{_listed(found)}")
-    if theirs := [m.ref for m in hands.machines(owner)]:
+        raise HostError(f"'{which}' may mean several machines, say which:{_listed([m.ref for m in found])}")
+    if theirs := [m.ref for m in there if m.ref.owner == owner]:
         raise HostError(f"there is no machine '{which}'. {owner} has:{_listed(theirs)}")
-    everybody = {m.ref.owner for m in hands.machines()}
+    everybody = {m.ref.owner for m in there}
     if near := difflib.get_close_matches(owner, everybody):
         raise HostError(f"there is no machine '{which}'. Did you mean {' or '.join(near)}?")
     raise HostError(

@@ -10,7 +10,7 @@ from machineroom_spawners.drivers.base import State as MachineState
 from ..accounts import transaction
 from ..migrations import upgrade
 from ..service.models import now
-from .common import Json, State, console, driver, installed, print_json, print_table
+from .common import Json, State, console, installed, machines, print_json, print_table
 from .machine import Which, app, find
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def sleep(
 
     room = installed(state)
     upgrade(room)
-    states = {m.ref: m.state for m in driver(room).machines(None, course)}
+    states = {m.ref: m.state for m in machines(room, course=course)}
     with transaction(room) as session:
         found = [_Slept.of(row, states[row.ref]) for row in idle.rows(session, course) if row.ref in states]
     found.sort(key=lambda slept: slept.machine)

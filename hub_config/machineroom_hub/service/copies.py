@@ -153,7 +153,7 @@ def wait_until_booted(driver: Driver, ref: MachineRef) -> None:
 def snapshots(service: Service) -> dict[str, list[Snapshot]]:
     """All snapshots of submissions that there are, by the submission's id. Blocks."""
     found: dict[str, list[Snapshot]] = {}
-    for snapshot in service.driver().snapshots():
+    for snapshot in (found for driver in service.drivers() for found in driver.snapshots()):
         if snapshot.ref.owner.startswith(OWNER):
             found.setdefault(snapshot.ref.owner.removeprefix(OWNER), []).append(snapshot)
     return found
@@ -161,11 +161,11 @@ def snapshots(service: Service) -> dict[str, list[Snapshot]]:
 
 def sweep(service: Service, known: set[str], before: datetime) -> None:
     """Remove copies left running since `before`, and snapshots of no submission in `known`. Blocks."""
-    driver = service.driver()
-    for machine in driver.machines():
-        if machine.ref.owner.startswith(OWNER) and machine.created < before:
-            driver.delete(machine.ref)
-    for id, saved in snapshots(service).items():
-        for snapshot in saved:
-            if id not in known and snapshot.created < before:
+    for driver in service.drivers():
+        for machine in driver.machines():
+            if machine.ref.owner.startswith(OWNER) and machine.created < before:
+                driver.delete(machine.ref)
+        for snapshot in driver.snapshots():
+            id = snapshot.ref.owner.removeprefix(OWNER)
+            if snapshot.ref.owner != id and id not in known and snapshot.created < before:
                 driver.delete_snapshot(snapshot.ref, snapshot.name)

@@ -13,7 +13,7 @@ from fastapi import Depends, HTTPException, Path
 from fastapi.requests import HTTPConnection
 from machineroom_spawners.course import Assignment, Course
 from machineroom_spawners.drivers import make_driver
-from machineroom_spawners.drivers.base import Driver
+from machineroom_spawners.drivers.base import Driver, Machine, MachineError
 from machineroom_spawners.spec import MachineRef
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
@@ -104,8 +104,28 @@ class Service:
     def driver(self, name: str = "docker") -> Driver:
         """The driver of that name."""
         if name not in self._drivers:
-            self._drivers[name] = make_driver(name, self.room.id)
+            room = self.room
+            self._drivers[name] = make_driver(name, room.id, secret=room.secret, clouds=room.clouds)
         return self._drivers[name]
+
+    def drivers(self) -> list[Driver]:
+        """The drivers whose machines there may be: what is done for all machines is done with each."""
+        return [self.driver("docker"), *([self.driver("openstack")] if self.room.clouds.exists() else [])]
+
+    def machines(self, owner: str | None = None, course: str | None = None) -> list[Machine]:
+        """All machines, or those of one owner or course. Blocks.
+
+        While one infrastructure does not answer, those of the others are told. Raises MachineError.
+        """
+        found: list[Machine] = []
+        for driver in self.drivers():
+            try:
+                found += driver.machines(owner, course)
+            except MachineError as error:
+                if driver.name == "docker":
+                    raise
+                audit.log.warning("a cloud does not answer", extra={"data": {"problem": str(error)}})
+        return found
 
     def driver_of(self, ref: MachineRef) -> Driver:
         """The driver that the machine's lab names."""

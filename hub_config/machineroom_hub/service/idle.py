@@ -88,7 +88,7 @@ class Watch:
         """Look once, and put to sleep what has been idle for long enough. Raises MachineError."""
         moment = moment or now()
         service = self._service
-        found = await service.work(service.driver().machines)
+        found = await service.work(service.machines)
         remembered = {row.ref: row for row in await service.read(rows)}
         courses = service.catalogue.courses()
         asleep = 0

@@ -120,7 +120,7 @@ def _with_usage(service: Service, found: list[Machine]) -> list[dict[str, Any]]:
 async def machines_of(service: Service, owner: str | None, course: str | None) -> list[Machine]:
     """Machines by one listing of the infrastructure. Raises HTTPException when it does not answer."""
     try:
-        return sorted(await service.work(service.driver().machines, owner, course), key=lambda m: m.ref)
+        return sorted(await service.work(service.machines, owner, course), key=lambda m: m.ref)
     except MachineError as error:
         raise HTTPException(503, str(error)) from error
 

@@ -99,7 +99,7 @@ async def metrics(service: ServiceDep, caller: CallerDep) -> Response:
     if not caller.operator and "read:metrics" not in caller.scopes:
         raise HTTPException(403, "Metrics are for tokens with the scope read:metrics.")
     try:
-        machines: list[Machine] | None = await service.work(service.driver().machines)
+        machines: list[Machine] | None = await service.work(service.machines)
     except MachineError:
         machines = None
 

@@ -148,4 +148,5 @@ def _submissions(session: Session, course: str, of: Submission | None) -> list[K
 
 def _delete(service: Service, snapshots: list[Snapshot]) -> None:
     for snapshot in snapshots:
-        service.driver().delete_snapshot(snapshot.ref, snapshot.name)
+        for driver in service.drivers():
+            driver.delete_snapshot(snapshot.ref, snapshot.name)

@@ -6,7 +6,7 @@ made, or belongs to a process that is gone, was somebody's who died in the middl
 
 import asyncio
 
-from machineroom_spawners.drivers.base import MachineError
+from machineroom_spawners.drivers.base import Driver, MachineError
 
 from .. import prove
 from . import copies
@@ -19,18 +19,18 @@ SECONDS = 30.0
 async def keep_true(service: Service) -> None:
     """Clear up after the dead for as long as the service runs."""
     while True:
-        try:
-            await service.work(_machines, service)
-        except MachineError as error:  # the engine is away: it is asked again
-            log.warning("could not clear up", extra={"data": {"problem": str(error)}})
-        except Exception:
-            log.exception("could not clear up")
+        for driver in await service.work(service.drivers):
+            try:
+                await service.work(_machines, driver)
+            except MachineError as error:  # the engine, or the cloud, is away: it is asked again
+                log.warning("could not clear up", extra={"data": {"problem": str(error)}})
+            except Exception:
+                log.exception("could not clear up")
         await asyncio.sleep(SECONDS)
 
 
-def _machines(service: Service) -> None:
+def _machines(driver: Driver) -> None:
     """Machines that nobody makes any more, and those of proofs whose process is gone."""
-    driver = service.driver()
     for ref in driver.tidy():
         log.warning("a machine was left half made; what was there before is back", extra=_about(ref))
         if ref.owner.startswith(copies.OWNER):

@@ -243,6 +243,14 @@ class Driver(ABC):
         """Remove the machine with everything that belongs to it alone; snapshots are kept."""
 
     @abstractmethod
+    def introduce(self, owner: str) -> None:
+        """Have the owner's workspace, if it runs, know the owner's machines by name.
+
+        To be called when a workspace has started; machines that come later are made known by themselves.
+        Nothing has to be done where an infrastructure tells names itself.
+        """
+
+    @abstractmethod
     def open_session(self, ref: MachineRef) -> Session:
         """A session that does not depend on anything that the student can break, where that can be had."""
 
