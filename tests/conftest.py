@@ -1,10 +1,13 @@
 """Fixtures shared by all tests: a real engine, built images, and a room of one's own that is cleaned up."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
+from clouds import new_cloud
 from installation import Installation, new_browser, new_installation
+from machineroom_hub.cloud import clouds_file
 from machineroom_hub.room import Room
 from playwright.sync_api import Browser
 from rooms import new_room
@@ -30,6 +33,27 @@ def installation(engine: docker.DockerClient) -> Iterator[Installation]:
     """A whole Machineroom, one for all tests that need it: they leave it as they would find it."""
     with new_installation() as installation:
         yield installation
+
+
+@pytest.fixture(scope="session")
+def cloud_room(engine: docker.DockerClient) -> Iterator[Room]:
+    """A room with a cloud that is up, one for all tests that need it. Coming up takes minutes."""
+    with new_cloud(engine) as room:
+        yield room
+
+
+@pytest.fixture(scope="session")
+def cloud(cloud_room: Room) -> Path:
+    """The logins of that cloud: `machineroom`, an ordinary project member, and `admin`."""
+    return clouds_file(cloud_room)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test asks for the cloud first waits for it to come up."""
+    for item in items:
+        if "cloud" in getattr(item, "fixturenames", ()) or "cloud_room" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.openstack)
+            item.add_marker(pytest.mark.timeout(30 * 60))
 
 
 @pytest.fixture(scope="module")

@@ -32,15 +32,16 @@ def slug(name: str) -> str:
 def bridge(room: str, kind: str, key: str = "") -> str:
     """The name of a Linux bridge: at most 15 characters, its kind told by the prefix.
 
-    `kind` is "hub" (workspaces meet hub and service there) or "student" (one student's
-    machines). All bridges of one kind share a prefix, so that one firewall rule covers them.
+    `kind` is "hub" (workspaces meet hub and service there), "student" (one student's machines)
+    or "cloud" (the OpenStack to test against). All bridges of one kind share a prefix, so that one
+    firewall rule covers them.
     """
     return bridge_prefix(room, kind) + (_digest(key, 7) if key else "0")
 
 
 def bridge_prefix(room: str, kind: str) -> str:
     """What all bridges of `kind` begin with, for a firewall rule's wildcard."""
-    return {"hub": "mh", "student": "ms"}[kind] + room[:6]
+    return {"hub": "mh", "student": "ms", "cloud": "mc"}[kind] + room[:6]
 
 
 def machine(room: str, owner: str, course: str, lab: str, name: str) -> str:

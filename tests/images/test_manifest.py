@@ -46,12 +46,14 @@ def test_a_name_is_one_image(room: Room, write: Write) -> None:
 
 
 def test_unknown_name(room: Room) -> None:
-    with pytest.raises(ContentError, match="there is no image 'loaf'; there are: lab, lab-slim, workspace"):
+    with pytest.raises(
+        ContentError, match="there is no image 'loaf'; there are: lab, lab-slim, openstack-aio, workspace"
+    ):
         build(room, ["loaf"])
 
 
 def test_ours_are_sound(room: Room) -> None:
     manifests = read_manifests(room)
-    assert set(manifests) == {"lab", "lab-slim", "workspace"}
+    assert set(manifests) == {"lab", "lab-slim", "openstack-aio", "workspace"}
     assert all(each.description for each in manifests.values())
     assert all(Path(each.folder / "image.yml") == each.file for each in manifests.values())

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import bench, course, grade, image, lifecycle, people, roster, sleeping, suite, workshop
+from . import bench, cloud, course, grade, image, lifecycle, people, roster, sleeping, suite, workshop
 
 app = typer.Typer(
     name="machineroom",
@@ -34,6 +34,7 @@ def _root(
 for module in (lifecycle, people, suite, bench):
     module.register(app)
 app.add_typer(sleeping.app, name="machine")
+app.add_typer(cloud.app, name="cloud")
 app.add_typer(course.app, name="course")
 app.add_typer(grade.app, name="grade")
 app.add_typer(image.app, name="image")

@@ -13,7 +13,7 @@ import typer
 from machineroom_spawners.course import read_course
 from machineroom_spawners.drivers.base import MachineError
 
-from .. import accounts, addresses, courses, demo, images, migrations, node
+from .. import accounts, addresses, cloud, courses, demo, images, migrations, node
 from ..host import HostError, doctor, engine, firewall, packages, processes
 from ..host.network import ensure_hub_network
 from ..hub_api import HubApi
@@ -159,6 +159,7 @@ def down(
         _purge_cloud(room)
     client = engine.client()
     if client is not None:
+        cloud.stop(client, room)
         label = f"machineroom.room={room.id}"
         running = client.containers.list(filters={"label": label}, ignore_removed=True)
         if running:
@@ -170,6 +171,7 @@ def down(
                 images.remove_images(room)
     if purge:
         firewall.remove(room)
+        firewall.remove_cloud(room)
         shutil.rmtree(room.state, ignore_errors=True)
         if room.state.exists():
             raise HostError(
@@ -204,12 +206,13 @@ def status(state: State = None, json: Json = False) -> None:
         else []
     )
     machines = sum("machineroom.machine" in c.labels for c in containers)
+    clouds = sum("machineroom.cloud" in c.labels for c in containers)
     report = {
         "url": room.url,
         "state": str(room.state),
         "engine": str(client.version()["Version"]) if client else None,
         "processes": programs,
-        "workspaces_running": len(containers) - machines,
+        "workspaces_running": len(containers) - machines - clouds,
         "machines_running": machines,
     }
     if json:
@@ -218,7 +221,16 @@ def status(state: State = None, json: Json = False) -> None:
         rows = [[name, programs.get(name, "not running").lower()] for name in processes.PROGRAMS]
         rows += [
             ["engine", f"Docker {report['engine']}" if client else "does not answer"],
-            ["running", f"{count(len(containers) - machines, 'workspace')}, {count(machines, 'machine')}"],
+            [
+                "running",
+                ", ".join(
+                    [
+                        count(len(containers) - machines - clouds, "workspace"),
+                        count(machines, "machine"),
+                        *(["a cloud"] if clouds else []),
+                    ]
+                ),
+            ],
         ]
         print_table(f"Machineroom at {report['url']} ({room.state})", ["part", "state"], rows, "")
     if set(programs.values()) != {"RUNNING"} or client is None:

@@ -5,7 +5,9 @@ made once, cover every student to come, and need no care when machines come and 
 """
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from machineroom_spawners.names import bridge_prefix
 
@@ -49,12 +51,55 @@ def chains(room: Room, ipv6: bool = False) -> list[Chain]:
     ]
 
 
+def cloud_chains(room: Room, ipv6: bool = False) -> list[Chain]:
+    """The chains of a room's cloud (`mc…`), which are there as long as it is. Pure.
+
+    Servers in it are their students' own: from them nothing of the host, no workspace and no machine but
+    for answers. Workspaces reach its APIs and its servers' floating addresses, machines do not.
+    """
+    cloud, hub, student = (f"{bridge_prefix(room.id, kind)}+" for kind in ("cloud", "hub", "student"))
+    known = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j")
+    closed = ("-i", cloud, "-j", "DROP")
+    if ipv6:
+        return [Chain(f"MR-{room.id}-CIN", "INPUT", (closed,))]
+    forward = (
+        ("-i", cloud, "-d", METADATA, "-j", "DROP"),
+        ("-i", hub, "-o", cloud, "-j", "ACCEPT"),
+        ("-i", cloud, "-o", hub, *known, "ACCEPT"),
+        *(("-i", cloud, "-o", other, "-j", "DROP") for other in (hub, student)),
+        ("-i", student, "-o", cloud, "-j", "DROP"),
+    )
+    return [
+        Chain(f"MR-{room.id}-CIN", "INPUT", ((*("-i", cloud), *known, "RETURN"), closed)),
+        Chain(f"MR-{room.id}-CFW", "DOCKER-USER", forward),
+    ]
+
+
 def apply(room: Room) -> None:
     """Make the room's chains be there, exactly once, first in their parents. Idempotent."""
+    _apply(partial(chains, room))
+
+
+def apply_cloud(room: Room) -> None:
+    """Make the chains of the room's cloud be there. Idempotent."""
+    _apply(partial(cloud_chains, room))
+
+
+def remove(room: Room) -> None:
+    """Take the room's chains away. Idempotent."""
+    _remove(partial(chains, room))
+
+
+def remove_cloud(room: Room) -> None:
+    """Take the chains of the room's cloud away. Idempotent."""
+    _remove(partial(cloud_chains, room))
+
+
+def _apply(wanted: Callable[..., list[Chain]]) -> None:
     for tool, ipv6 in (("iptables", False), ("ip6tables", True)):
         if ipv6 and _call(tool, "-S", "INPUT", check=False).returncode:
             continue  # a kernel without IPv6 has nothing to close
-        for chain in chains(room, ipv6):
+        for chain in wanted(ipv6=ipv6):
             _call(tool, "-N", chain.name, check=False)
             _call(tool, "-F", chain.name)
             for rule in chain.rules:
@@ -63,10 +108,9 @@ def apply(room: Room) -> None:
             _call(tool, "-I", chain.parent, "1", "-j", chain.name)
 
 
-def remove(room: Room) -> None:
-    """Take the room's chains away. Idempotent."""
+def _remove(wanted: Callable[..., list[Chain]]) -> None:
     for tool, ipv6 in (("iptables", False), ("ip6tables", True)):
-        for chain in chains(room, ipv6):
+        for chain in wanted(ipv6=ipv6):
             _call(tool, "-D", chain.parent, "-j", chain.name, check=False)
             _call(tool, "-F", chain.name, check=False)
             _call(tool, "-X", chain.name, check=False)

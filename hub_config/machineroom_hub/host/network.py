@@ -34,6 +34,13 @@ def ensure_executions_network(client: docker.DockerClient, room: Room) -> str:
     return name
 
 
+def ensure_cloud_network(client: docker.DockerClient, room: Room) -> tuple[str, IPv4Network]:
+    """Make the network of the room's cloud; its name and its addresses. Raises HostError."""
+    name = f"mr-{room.id}-cloud"
+    gateway = _ensure(client, room, name, names.bridge(room.id, "cloud"))
+    return name, IPv4Network(f"{gateway}/20", strict=False)
+
+
 def hub_gateway(client: docker.DockerClient, room: Room) -> str:
     """The address of this host on the room's hub network, "" when the network is not there."""
     return _gateway(client, room.hub_network)

@@ -69,9 +69,9 @@ def build(
 ) -> list[Image]:
     """Build images that are missing or out of date, side by side, with all that they stand on.
 
-    Without names, all of them. With `force` the named ones are made anew from the first step,
-    which brings in Debian's newest packages. What is done stays done: after an interruption or
-    an error the next call goes on from there.
+    Without names, all of them but those whose manifests say `when_named`. With `force` the named
+    ones are made anew from the first step, which brings in Debian's newest packages. What is done
+    stays done: after an interruption or an error the next call goes on from there.
 
     Raises:
         ImageError: an image could not be built; independent ones were.
@@ -79,11 +79,12 @@ def build(
     """
     manifests = read_manifests(room)
     wanted: dict[str, Manifest] = {}
-    for name in names or manifests:
+    names = names or [each.name for each in manifests.values() if not each.when_named]
+    for name in names:
         if name not in manifests:
             raise ContentError(f"there is no image '{name}'; there are: {', '.join(sorted(manifests))}")
         wanted.update({each.name: each for each in lineage(manifests[name], manifests)})
-    forced = set(names or manifests) if force else set()
+    forced = set(names) if force else set()
     client = docker.from_env(timeout=900)
     with _alone(room, wanted, progress):
         builder = _Builder(room, manifests, client, forced, progress)
@@ -93,7 +94,7 @@ def build(
                 kit.install(client, room)
             except RuntimeError as error:
                 raise ImageError(f"image {kit.IMAGE}: {error}; is it Debian's still?") from None
-        return [_image(builder.plan, manifests[name]) for name in names or manifests]
+        return [_image(builder.plan, manifests[name]) for name in names]
 
 
 def without_wheel(room: Room, name: str) -> str:

@@ -38,6 +38,7 @@ class Manifest(Content):
     python: str | None = Field(None, description="a lock file with hashes, installed to /opt/machineroom")
     files: dict[str, Absolute] = Field({}, description="file or folder beside the manifest: where it goes")
     script: str | None = Field(None, description="a shell script beside the manifest, run once as root")
+    when_named: bool = Field(False, description="build it only when it is asked for by name")
     wheel: bool = Field(False, description="install Machineroom's own packages to /opt/machineroom")
     init: Literal["systemd", "tini"] | None = Field(None, description="what runs as process 1")
     cmd: tuple[str, ...] | None = Field(None, description="what tini starts")

@@ -1,0 +1,59 @@
+"""Databases: made, filled with their tables, each with a user of its own."""
+
+from .settings import Settings
+from .shell import run, side_by_side, tell
+
+DATABASES = {
+    "keystone": "keystone",
+    "glance": "glance",
+    "placement": "placement",
+    "nova": "nova",
+    "nova_api": "nova",
+    "nova_cell0": "nova",
+    "neutron": "neutron",
+}
+"""Database: whose it is."""
+
+
+def make(settings: Settings) -> None:
+    """Databases and their users. Idempotent."""
+    lines = []
+    for database, service in DATABASES.items():
+        password = settings.secrets[f"{service}_db"]
+        lines.append(f"CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb3;")
+        for host in ("localhost", "127.0.0.1"):
+            lines.append(f"CREATE USER IF NOT EXISTS {service}@{host} IDENTIFIED BY '{password}';")
+            lines.append(f"GRANT ALL PRIVILEGES ON {database}.* TO {service}@{host};")
+    run("mariadb", text="\n".join(lines))
+
+
+def fill() -> None:
+    """The tables of every service, and nova's two cells. Idempotent."""
+    side_by_side(_keystone, _nova, _neutron, _glance_and_placement)
+
+
+def _keystone() -> None:
+    run("keystone-manage", "db_sync", user="keystone")
+    tell(22, "Keystone has its tables")
+
+
+def _glance_and_placement() -> None:
+    run("placement-manage", "db", "sync", user="placement")
+    run("glance-manage", "db_sync", user="glance")
+    tell(30, "Placement and Glance have their tables")
+
+
+def _nova() -> None:
+    run("nova-manage", "api_db", "sync", user="nova")
+    run("nova-manage", "cell_v2", "map_cell0", user="nova")
+    if "cell1" not in run("nova-manage", "cell_v2", "list_cells", user="nova"):
+        run("nova-manage", "cell_v2", "create_cell", "--name=cell1", user="nova")
+    run("nova-manage", "db", "sync", user="nova")
+    tell(42, "Nova has its tables")
+
+
+def _neutron() -> None:
+    files = ("/etc/neutron/neutron.conf", "/etc/neutron/plugins/ml2/ml2_conf.ini")
+    given = [word for file in files for word in ("--config-file", file)]
+    run("neutron-db-manage", *given, "upgrade", "heads", user="neutron")
+    tell(46, "Neutron has its tables")
