@@ -83,7 +83,8 @@ class Guest:
 def connection(cloud: Path) -> Any:
     """The cloud as its ordinary user has it."""
     openstack = pytest.importorskip("openstack", reason="the environment has no openstacksdk")
-    return openstack.connect(cloud="machineroom", config_files=[str(cloud)])
+    config = openstack.config.OpenStackConfig(config_files=[str(cloud)], load_envvars=False)
+    return openstack.connection.Connection(config=config.get_one("machineroom"))
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,8 @@ WORKERS = (
     "neutron-l3-agent",
     "neutron-metadata-agent",
 )
+PATIENCE = 15 * 60
+"""Seconds: on a machine with nothing else to do it takes one."""
 DONE = settings.HOME / "made"
 """Is there once a first boot came to its end."""
 READY = Path("/run/openstack-aio/ready")
@@ -47,7 +49,7 @@ def main() -> None:
         identity.bootstrap(own)
     tell(52, "Starting Keystone")
     start(["keystone"])
-    until(lambda: _answers(5000), 120, "Keystone to answer on port 5000 (journalctl -u keystone)")
+    until(lambda: _answers(5000), PATIENCE, "Keystone to answer on port 5000 (journalctl -u keystone)")
     if not DONE.exists():
         tell(58, "Making the services' users and endpoints")
     identity.services(identity.administrator(own), own)
@@ -56,12 +58,14 @@ def main() -> None:
     run("systemctl", "start", "--no-block", *APIS, *WORKERS)
     for name, (_, port, _) in identity.ENDPOINTS.items():
         until(
-            lambda port=port: _answers(port), 240, f"{name} to answer on port {port} (journalctl -u {name}*)"
+            lambda port=port: _answers(port),
+            PATIENCE,
+            f"{name} to answer on port {port} (journalctl -u {name}*)",
         )
     tell(72, "Waiting for compute service and network agents")
     until(
         lambda: _up(cloud),
-        300,
+        PATIENCE,
         "nova-compute and the network agents to report (openstack network agent list)",
     )
     if not DONE.exists():
