@@ -38,4 +38,6 @@ sed -i 's/^NOVA_CONSOLE_PROXY_TYPE=.*/NOVA_CONSOLE_PROXY_TYPE=novnc/' /etc/defau
 sed -i '/^-l ::1/d' /etc/memcached.conf
 
 sh /usr/local/share/openstack-aio/guest/make.sh /usr/local/share/openstack-aio/images
+(cd /usr/local/lib/openstack-aio && PYTHONDONTWRITEBYTECODE=1 python3 -m aio.prefill)
+rm -rf /var/log/mysql/* /var/log/nova/* /var/log/neutron/* /var/log/keystone/* /var/log/glance/* /var/log/placement/*
 apt-get clean

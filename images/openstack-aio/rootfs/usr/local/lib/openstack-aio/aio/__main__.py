@@ -42,6 +42,8 @@ def main() -> None:
         settings.choose_hypervisor,
     )
     network.make(own, datapath)
+    if datapath == "netdev":
+        start(["openstack-aio-taps"])
     if not DONE.exists():
         tell(15, "Making databases")
         database.make(own)

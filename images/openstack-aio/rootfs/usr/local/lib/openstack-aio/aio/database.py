@@ -1,5 +1,7 @@
 """Databases: made, filled with their tables, each with a user of its own."""
 
+from pathlib import Path
+
 from .settings import Settings
 from .shell import run, side_by_side, tell
 
@@ -14,6 +16,12 @@ DATABASES = {
 }
 """Database: whose it is."""
 
+FILLED = Path("/var/lib/mysql/openstack-aio-filled")
+"""Is there once all tables are."""
+_DATABASE = "{scheme}://{username}:{password}@{hostname}/"
+_MESSAGES = "{scheme}://{username}:{password}@{hostname}:{port}/"
+"""How Nova finds what belongs to a cell: in the words of its configuration, so without a password."""
+
 
 def make(settings: Settings) -> None:
     """Databases and their users. Idempotent."""
@@ -22,13 +30,17 @@ def make(settings: Settings) -> None:
         password = settings.secrets[f"{service}_db"]
         lines.append(f"CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb3;")
         for host in ("localhost", "127.0.0.1"):
-            lines.append(f"CREATE USER IF NOT EXISTS {service}@{host} IDENTIFIED BY '{password}';")
-            lines.append(f"GRANT ALL PRIVILEGES ON {database}.* TO {service}@{host};")
+            user = f"{service}@'{host}'"
+            lines.append(f"CREATE USER IF NOT EXISTS {user} IDENTIFIED BY '{password}';")
+            lines.append(f"ALTER USER {user} IDENTIFIED BY '{password}';")
+            lines.append(f"GRANT ALL PRIVILEGES ON {database}.* TO {user};")
     run("mariadb", text="\n".join(lines))
 
 
 def fill() -> None:
-    """The tables of every service, and nova's two cells. Idempotent."""
+    """The tables of every service, and Nova's two cells, where the image has not brought them. Idempotent."""
+    if FILLED.exists():
+        return
     side_by_side(_keystone, _nova, _neutron, _glance_and_placement)
 
 
@@ -45,9 +57,10 @@ def _glance_and_placement() -> None:
 
 def _nova() -> None:
     run("nova-manage", "api_db", "sync", user="nova")
-    run("nova-manage", "cell_v2", "map_cell0", user="nova")
+    run("nova-manage", "cell_v2", "map_cell0", f"--database_connection={_DATABASE}nova_cell0", user="nova")
     if "cell1" not in run("nova-manage", "cell_v2", "list_cells", user="nova"):
-        run("nova-manage", "cell_v2", "create_cell", "--name=cell1", user="nova")
+        where = (f"--database_connection={_DATABASE}nova", f"--transport-url={_MESSAGES}")
+        run("nova-manage", "cell_v2", "create_cell", "--name=cell1", *where, user="nova")
     run("nova-manage", "db", "sync", user="nova")
     tell(42, "Nova has its tables")
 
