@@ -50,6 +50,15 @@ def debian(room: Room) -> None:
     build(room, ["ground"])
 
 
+def test_who_wants_to_be_named_is_built_when_named(
+    room: Room, engine: docker.DockerClient, write: Write
+) -> None:
+    write("feast", "when_named: true\nfiles: {menu: /etc/menu}\n", menu="swan\n")
+    assert "feast" not in [image.name for image in build(room)]
+    assert [image.built for image in list_images(room) if image.name == "feast"] == [None]
+    assert [image.up_to_date for image in build(room, ["feast"])] == [True]
+
+
 def test_a_changed_file_rebuilds_its_layer_only(
     room: Room, engine: docker.DockerClient, write: Write
 ) -> None:

@@ -16,8 +16,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-IMAGE = "openstack-aio"
-
 
 @app.command()
 def up(state: State = None) -> None:
@@ -31,9 +29,11 @@ def up(state: State = None) -> None:
         client = engine.ensure(say, room.id)
     _ = room.secret
     with progress.many() as told:
-        images.build(room, [IMAGE], progress=told)
+        images.build(room, [cloud.IMAGE], progress=told)
     with progress.one("cloud") as tell:
         logins = cloud.up(client, room, tell)
+    if cloud.is_outdated(client, room):
+        console.print("It was made of an older image: cloud down --purge, then cloud up, make it anew.")
     console.print("[bold]The cloud is up.[/] An ordinary user of it:")
     console.print(f"    export OS_CLIENT_CONFIG_FILE={logins} OS_CLOUD=machineroom", markup=False)
     console.print(

@@ -17,7 +17,7 @@ app = typer.Typer(help="Build and list the images of workspaces and machines.", 
 @app.command()
 def build(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Which images; all of them when left out.")
+        list[str] | None, typer.Argument(help="Which images; all that `up` builds when left out.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build every layer anew.")] = False,
     state: State = None,
@@ -47,7 +47,15 @@ def show(state: State = None, json: Json = False) -> None:
 
 def _row(image: Image) -> list[str]:
     if image.age is None:
-        return [image.name, image.description, "–", "–", "–", "–", "not built: ./machineroom image build"]
+        return [
+            image.name,
+            image.description,
+            "–",
+            "–",
+            "–",
+            "–",
+            f"not built: ./machineroom image build {image.name}",
+        ]
     state = "up to date" if image.up_to_date else "out of date: ./machineroom image build"
     size, own = f"{image.size / 1e6:.0f} MB", f"{image.own_size / 1e6:.0f} MB"
     return [image.name, image.description, size, own, f"{image.seconds:.0f} s", _age(image.age), state]

@@ -3,7 +3,7 @@
 It is the image `openstack-aio`, whose own first boot makes secrets, configuration and a project to use.
 """
 
-from .lifecycle import CloudError, Tell, health, purge, stop, up
-from .objects import clouds_file
+from .lifecycle import CloudError, Tell, health, is_outdated, purge, stop, up
+from .objects import IMAGE, clouds_file
 
-__all__ = ["CloudError", "Tell", "clouds_file", "health", "purge", "stop", "up"]
+__all__ = ["IMAGE", "CloudError", "Tell", "clouds_file", "health", "is_outdated", "purge", "stop", "up"]

@@ -14,6 +14,7 @@ from typing import Any
 import docker
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
+from machineroom_spawners import names
 
 from ..host import HostError, firewall, network
 from ..room import Room
@@ -55,6 +56,15 @@ def up(client: docker.DockerClient, room: Room, tell: Tell) -> Path:
         _ask(container, "systemctl", "start", "--no-block", objects.UNIT)
     _follow(container, tell)
     return _fetch_logins(container, room)
+
+
+def is_outdated(client: docker.DockerClient, room: Room) -> bool:
+    """Whether the cloud was made of an older image than the room has now. It goes on as it is."""
+    container = _find(client, room)
+    return (
+        container is not None
+        and container.attrs["Image"] != client.images.get(names.image(room.id, objects.IMAGE)).id
+    )
 
 
 def stop(client: docker.DockerClient, room: Room) -> bool:

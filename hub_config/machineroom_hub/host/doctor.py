@@ -93,7 +93,8 @@ def _engine() -> list[Finding]:
         Finding("user namespaces: root in a machine is nobody on the host", "ok")
         if remapped
         else Finding(
-            "no user namespaces: root in a machine is held by capabilities and seccomp alone",
+            "no user namespaces: root in a machine is held by capabilities and seccomp alone, "
+            "root in a cloud (./machineroom cloud up) by nothing",
             "advice",
             f'put "userns-remap": "default" into {engine.DAEMON_JSON} and restart the engine; images and '
             "containers made before are hidden until it is taken out again, so we do not do it for you",
