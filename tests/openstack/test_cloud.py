@@ -16,7 +16,9 @@ import docker
 import pytest
 from clouds import command
 from local import until
+from machineroom_hub.host.network import ensure_executions_network, ensure_hub_network
 from machineroom_hub.room import Room
+from machineroom_spawners import names
 
 PATIENCE = 300
 
@@ -226,6 +228,29 @@ def test_who_has_no_password_gets_nothing(
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=60)
         assert refused.value.code == 401
+
+
+def test_workspaces_reach_the_cloud_and_machines_do_not(
+    connection: Any, cloud_room: Room, engine: docker.DockerClient
+) -> None:
+    api = connection.config.config["auth"]["auth_url"]
+    ensure_hub_network(engine, cloud_room)
+    students = ensure_executions_network(engine, cloud_room)  # the firewall takes it for a student's
+    try:
+        reached = {}
+        for network in (cloud_room.hub_network, students):
+            command = ["curl", "-s", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", api]
+            image = names.image(cloud_room.id, "lab")
+            container = engine.containers.run(image, command, entrypoint=[""], network=network, detach=True)
+            try:
+                container.wait(timeout=120)
+                reached[network] = container.logs().decode()
+            finally:
+                container.remove(force=True)
+        assert reached == {cloud_room.hub_network: "200", students: "000"}
+    finally:
+        for network in (cloud_room.hub_network, students):
+            engine.networks.get(network).remove()
 
 
 def test_the_image_knows_no_password(engine: docker.DockerClient, cloud_room: Room) -> None:
