@@ -1,9 +1,5 @@
-"""A real cloud, and machines to make on it.
+"""Machines to make on the real cloud."""
 
-MACHINEROOM_TEST_CLOUDS names the clouds.yaml of a cloud that is there already.
-"""
-
-import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,14 +16,6 @@ from machineroom_spawners.spec import MachineRef, MachineSpec
 SpecFactory = Callable[..., MachineSpec]
 
 
-@pytest.fixture(scope="session")
-def given_cloud() -> Path:
-    """The clouds.yaml of a cloud in which our account is an ordinary member of a project."""
-    if "MACHINEROOM_TEST_CLOUDS" not in os.environ:
-        pytest.skip("there is no cloud: MACHINEROOM_TEST_CLOUDS names a clouds.yaml")
-    return Path(os.environ["MACHINEROOM_TEST_CLOUDS"])
-
-
 def login(cloud: Path) -> dict[str, Any]:
     """What an operator gives a room: the member's login, and from where servers are reached."""
     member = yaml.safe_load(cloud.read_text())["clouds"]["machineroom"]
@@ -39,10 +27,10 @@ def login(cloud: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def clouds(given_cloud: Path, room: Room) -> Path:
+def clouds(cloud: Path, room: Room) -> Path:
     """A room's clouds.yaml."""
     room.clouds.parent.mkdir(mode=0o700, exist_ok=True)
-    room.clouds.write_text(yaml.safe_dump(login(given_cloud)))
+    room.clouds.write_text(yaml.safe_dump(login(cloud)))
     room.clouds.chmod(0o600)
     return room.clouds
 

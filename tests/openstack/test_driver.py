@@ -248,11 +248,11 @@ def test_a_full_quota_is_told_with_its_figures(
 
 
 @pytest.fixture
-def admin(given_cloud: Path, there: Cloud) -> Iterator[Callable[[int], None]]:
+def admin(cloud: Path, there: Cloud) -> Iterator[Callable[[int], None]]:
     """Sets the project's quota of instances, as the cloud's operator may; as it was after the test."""
     import openstack
 
-    operator = openstack.config.OpenStackConfig(config_files=[str(given_cloud)]).get_one("admin")
+    operator = openstack.config.OpenStackConfig(config_files=[str(cloud)]).get_one("admin")
     session = operator.get_session()
     nova = session.get_endpoint(service_type="compute", interface="public")
     project = there.api._adapter("compute").get_project_id()

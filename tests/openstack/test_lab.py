@@ -49,11 +49,11 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def here(given_cloud: Path, course: Path) -> Iterator[Installation]:
+def here(cloud: Path, course: Path) -> Iterator[Installation]:
     """An installation of its own, with the course and the login; purged at the end, with its servers."""
     with new_installation("--no-demo", "--course", str(course)) as made:
         made.room.clouds.parent.mkdir(mode=0o700, exist_ok=True)
-        made.room.clouds.write_text(yaml.safe_dump(login(given_cloud)))
+        made.room.clouds.write_text(yaml.safe_dump(login(cloud)))
         made.room.clouds.chmod(0o600)
         made.command("course", "release", "mixed-lab", "hello", "--unproven")
         made.command("accounts", "add", "mia", "--course", "mixed-lab")
