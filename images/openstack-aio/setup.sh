@@ -5,8 +5,8 @@ systemctl disable --quiet $units 2>/dev/null || true
 update-rc.d neutron-periodic-workers remove
 systemctl enable --quiet openstack-aio.service libvirt-guests.service libvirtd.socket virtlogd.socket
 rm -f /etc/libvirt/qemu/networks/autostart/*
-# Neutron's agents start the first three themselves, RabbitMQ the fourth; nobody asks for the others.
-systemctl disable --quiet haproxy keepalived radvd epmd.service epmd.socket iscsid.socket uuidd.socket 2>/dev/null || true
+# Neutron's agents start the first three themselves; nobody asks for the others.
+systemctl disable --quiet haproxy keepalived radvd iscsid.socket uuidd.socket 2>/dev/null || true
 
 # The APIs of one class need few processes. Nova and Neutron keep one thread in each: with more, consoles hang.
 for file in /etc/*/*-uwsgi.ini; do
