@@ -1,5 +1,6 @@
 """The OpenStack driver: a machine is a server of a cloud, reached by ssh."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -35,6 +36,10 @@ BOOT_SECONDS = 600.0
 
 ANSWER_SECONDS = 20.0
 """Until ssh answers, for a server that was running already."""
+
+
+WRITE_BACK_SECONDS = 40.0
+"""In which a kernel writes to the disk what was written to a file: Linux does after 30 s, looking every 5."""
 
 
 class OpenStackDriver(Driver):
@@ -255,19 +260,25 @@ class OpenStackDriver(Driver):
     def snapshot(self, ref: MachineRef, name: str, keeper: MachineRef | None = None) -> Snapshot:
         """Save the machine's disk under `name`, in the place of an older snapshot of this name.
 
-        What its programs have written and its kernel has not is written first, if it answers to ssh.
+        What its programs have written and its kernel has not is on the disk before: at once where we get
+        in, and else, as its student can lock us out, when a kernel has had the time to do so by itself.
         """
         found, keeper = self._server(ref), keeper or ref
         if objects.is_making(found):
             raise MachineError(f"{ref} is being made anew. Wait until it is ready, then try again.")
         with self._errors(ref, f"could not be saved as '{name}'"):
             found = self._servers.settled(found["id"])
-            if objects.state(found) is State.RUNNING:
-                with suppress(MachineError), self.open_session(ref) as session:
-                    session.run("sync", timeout=5)
+            if objects.state(found) is State.RUNNING and not self._written(ref):
+                time.sleep(WRITE_BACK_SECONDS)
             saved = self._snapshots.take(found, keeper, name)
             self._servers.settled(found["id"])
         return saved
+
+    def _written(self, ref: MachineRef) -> bool:
+        """Have the machine's kernel write out what it holds back. Whether it did."""
+        with suppress(MachineError), self.open_session(ref) as session:
+            return session.run("sync", timeout=30).rc == 0
+        return False
 
     def snapshots(self, ref: MachineRef | None = None) -> list[Snapshot]:
         """The machine's snapshots, or those of all machines by one listing; oldest first."""
