@@ -50,6 +50,7 @@ def programs(room: Room, gateway: str, proxy: Path, node: Path) -> list[Program]
         "MACHINEROOM_STATE": str(room.state),
         "MACHINEROOM_CODE": code_digest(),
         "MACHINEROOM_URL": room.url,
+        "PYTHONFAULTHANDLER": "1",  # what ends in C code says where, in its log
     }
     courses = {
         "MACHINEROOM_COURSES": ",".join(sorted(p.parent.name for p in room.courses.glob("*/course.yml")))
