@@ -39,6 +39,8 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.address = f"unix://{folder}/docker.sock"
+        self._settings = folder / "daemon.json"  # instead of the host's
+        self._settings.write_text("{}")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> docker.DockerClient:
@@ -49,6 +51,7 @@ class Engine:
     def _begin(self) -> None:
         flags = ["--host", self.address, "--data-root", f"{self._folder}/data"]
         flags += ["--exec-root", f"{self._folder}/exec", "--pidfile", f"{self._folder}/pid"]
+        flags += ["--config-file", str(self._settings)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(["dockerd", *flags], stdout=log, stderr=log)
 
