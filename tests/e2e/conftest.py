@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, WebSocket, expect
 
 SCREENSHOTS = SOURCE / "tests" / "screenshots"
 
+expect.set_options(timeout=20_000)  # playwright's five seconds are few on a busy host
+
 
 @pytest.fixture(scope="module")
 def people(installation: Installation, browser: Browser) -> Iterator[Callable[[str], Page]]:
