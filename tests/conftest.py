@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: a real engine, built images, and a room of one's own that is cleaned up."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,12 @@ def cloud_room(engine: docker.DockerClient) -> Iterator[Room]:
 def cloud(cloud_room: Room) -> Path:
     """The logins of that cloud: `machineroom`, an ordinary project member, and `admin`."""
     return clouds_file(cloud_room)
+
+
+def pytest_configure() -> None:
+    """A background job of a shell ignores interrupts, and so would what it starts; tests are about them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
